@@ -1,0 +1,68 @@
+/**
+ * The pure part: values in, values out, with no disk, clock or network.
+ *
+ * - **agent**: the persona that answers. **channel**, **account**, **peer**, **group**, **topic**: the platform, the bot's
+ *   identity on it, the person in a DM, a room, a thread in it.
+ * - **address**: where an inbound message came from, before scoping. **dm scope**: how DM addresses share sessions.
+ * - **session key**: the stable name of a conversation. **uuid**: names one transcript of a key.
+ * - **record**: the small indexed facts of a session. **transcript**, **entry**, **message**: the append-only log, one line
+ *   of it, a line the model may see. **state**: per-session settings, folded from entries.
+ * - **window**, **context**: the entries still in force, and what the provider gets. **clear**: a barrier that puts the
+ *   history out of the window and keeps the state. **turn**: one inbound message until its outcome is recorded.
+ *
+ * @module
+ */
+export { ACTIVATION_MODES, type ActivationMode, isActivated } from "./core/activation.js";
+export type { Address } from "./core/address.js";
+export { COMMANDS, type Command, type CommandName, type CommandRequest, parseCommand } from "./core/command.js";
+export {
+  type CompactionConfig,
+  parseConfig,
+  type SessionsConfig,
+  VISIBILITIES,
+  type Visibility,
+} from "./core/config.js";
+export { buildContext, type Context, type ContextOptions } from "./core/context.js";
+export {
+  DEFAULT_DM_SCOPE,
+  DM_SCOPES,
+  type DmScope,
+  resolveSessionKey,
+  type ScopePolicy,
+  THREAD_MODES,
+  type ThreadMode,
+} from "./core/dm-scope.js";
+export {
+  type ClearEntry,
+  type CommandEntry,
+  type CompactionEntry,
+  type DeliveryEntry,
+  type EntryBase,
+  type HeaderEntry,
+  isEntryOf,
+  isMessageEntry,
+  type MessageEntry,
+  readEntry,
+  type StateEntry,
+  TRANSCRIPT_VERSION,
+  type TranscriptEntry,
+  type TurnEntry,
+  type TypedEntries,
+  type UnknownEntry,
+} from "./core/entry.js";
+export type { IdentityLinks } from "./core/identity-links.js";
+export { type InboundMessage, MAX_MESSAGE_BYTES } from "./core/inbound.js";
+export {
+  formatSessionKey,
+  isSessionKey,
+  MAX_KEY_BYTES,
+  type ParsedSessionKey,
+  parseSessionKey,
+  type SessionKey,
+} from "./core/key.js";
+export { type ContentPart, type Message, textOf, type Usage } from "./core/message.js";
+export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
+export type { SendPolicy, SendRule } from "./core/send-policy.js";
+export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
+export { type Window, windowOf } from "./core/window.js";
+export * from "./errors.js";

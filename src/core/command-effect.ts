@@ -1,0 +1,93 @@
+import { COMMANDS, type Command } from "./command.js";
+import { parseSessionKey } from "./key.js";
+import type { SessionRecord } from "./record.js";
+import { initialState, type StatePatch } from "./state.js";
+
+/** What a command does to its session, decided before anything is done. */
+export interface CommandEffect {
+  reply: string;
+  clear?: true;
+  patch?: StatePatch;
+  /** Abort the running turn and those that wait. */
+  stop?: true;
+}
+
+export interface CommandSurroundings {
+  record: SessionRecord;
+  /** The model configured for the session's agent. */
+  agentModel: string | undefined;
+  /** Whether a turn runs or waits. */
+  busy: boolean;
+  /** The size of the last prompt, as the provider reported it. */
+  tokensUsed: number | undefined;
+  /** Turns a name a person typed into the one to store; `undefined` refuses it. */
+  resolveModel(name: string): string | undefined;
+}
+
+export function commandEffect(command: Command, around: CommandSurroundings): CommandEffect {
+  const { record } = around;
+  switch (command.name) {
+    case "model":
+      return command.model === undefined
+        ? { reply: `Model: ${describeModel(around)}.` }
+        : chooseModel(command.model, around);
+    case "activation":
+      return command.mode === undefined
+        ? { reply: `Activation: ${record.state.activationMode}.` }
+        : { reply: describeActivation(command.mode, record), patch: { activationMode: command.mode } };
+    case "clear":
+      return { reply: "History cleared. Your settings are kept.", clear: true };
+    case "new": {
+      const { activationMode } = initialState(parseSessionKey(record.key).kind);
+      return {
+        reply: "New conversation. Model and activation are back to their defaults.",
+        clear: true,
+        patch: { modelOverride: null, activationMode },
+      };
+    }
+    case "stop":
+      return around.busy ? { reply: "Stopped.", stop: true } : { reply: "Nothing is running." };
+    case "status":
+      return { reply: describeStatus(around) };
+    case "help":
+      return {
+        reply: Object.values(COMMANDS)
+          .map((entry) => `${entry.usage} - ${entry.about}`)
+          .join("\n"),
+      };
+    case "usage":
+      return { reply: `Usage: ${COMMANDS[command.of].usage} - ${COMMANDS[command.of].about}.` };
+  }
+}
+
+function chooseModel(name: string, around: CommandSurroundings): CommandEffect {
+  if (name.toLowerCase() === "default") {
+    const record = { ...around.record, state: { ...around.record.state, modelOverride: null } };
+    return { reply: `Model: ${describeModel({ ...around, record })}.`, patch: { modelOverride: null } };
+  }
+  const resolved = around.resolveModel(name);
+  if (resolved === undefined) return { reply: "That model is not available here. The model was not changed." };
+  return { reply: `Model set to ${resolved} for this conversation.`, patch: { modelOverride: resolved } };
+}
+
+function describeModel({ record, agentModel }: CommandSurroundings): string {
+  const fallback = agentModel ?? record.state.model ?? "the host's default";
+  return record.state.modelOverride === null ? fallback : `${record.state.modelOverride} (default: ${fallback})`;
+}
+
+function describeActivation(mode: string, record: SessionRecord): string {
+  const inGroup = parseSessionKey(record.key).kind === "group";
+  return `Activation set to ${mode}.${inGroup ? "" : " It takes effect in groups; here every message is answered."}`;
+}
+
+function describeStatus(around: CommandSurroundings): string {
+  const { record, tokensUsed, busy } = around;
+  return [
+    `Session: ${record.key}`,
+    `Model: ${describeModel(around)}`,
+    `Messages: ${record.messageCount}`,
+    `Tokens: ${tokensUsed === undefined ? "not reported yet" : tokensUsed}`,
+    `Activation: ${record.state.activationMode}`,
+    `Reply: ${busy ? "being written" : "none in progress"}`,
+  ].join("\n");
+}

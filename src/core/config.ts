@@ -1,0 +1,161 @@
+import { z } from "zod";
+import { InvalidConfigError } from "../errors.js";
+import { DEFAULT_AGENT } from "./address.js";
+import { DEFAULT_DM_SCOPE, DM_SCOPES, type DmScope, THREAD_MODES, type ThreadMode } from "./dm-scope.js";
+import { compileIdentityLinks, type IdentityLinks } from "./identity-links.js";
+import { isAgentId } from "./key.js";
+import type { SendPolicy } from "./send-policy.js";
+import { closestWord } from "./spelling.js";
+
+/** How far an agent's session tools may look, from narrow to wide. */
+export const VISIBILITIES = ["self", "tree", "agent", "all"] as const;
+export type Visibility = (typeof VISIBILITIES)[number];
+
+/** The settings of `openclaw.json` that are this library's, with their defaults filled in. */
+export interface SessionsConfig {
+  session: {
+    /** Default `per-channel-peer`. */
+    dmScope: DmScope;
+    /** Default `main`. */
+    mainKey: string;
+    identityLinks: IdentityLinks;
+    /** Default `separate`. */
+    threads: ThreadMode;
+    sendPolicy?: SendPolicy;
+  };
+  agents: {
+    defaults: { model?: string; compaction: CompactionConfig };
+    list: { id: string; default?: boolean; model?: string }[];
+  };
+  messages: { queue: { /** Messages that may wait for one session, at least 1. Default 100. */ cap: number } };
+  tools: { sessions: { /** Default `tree`. */ visibility: Visibility } };
+}
+
+/** When a session is compacted, in tokens. */
+export interface CompactionConfig {
+  /** Kept free for the reply. Default 20000. */
+  reserveTokensFloor: number;
+  memoryFlush: { /** Default true. */ enabled: boolean /** Default 4000. */; softThresholdTokens: number };
+}
+
+const DEFAULT_QUEUE_CAP = 100;
+
+const agentId = z
+  .string()
+  .refine(isAgentId, 'expected 1 to 64 characters of a-z, 0-9, "_" and "-", starting with a letter or digit');
+const tokens = z.int().nonnegative();
+const modelSetting = z
+  .union([z.string().min(1).max(256), z.looseObject({ primary: z.string().min(1).max(256).optional() })])
+  .transform((model) => (typeof model === "string" ? model : model.primary));
+
+const sendRule = z.strictObject({
+  action: z.enum(["allow", "deny"]),
+  match: z
+    .strictObject({
+      channel: z.string().optional(),
+      chatType: z.enum(["dm", "direct", "group"]).optional(),
+      keyPrefix: z.string().optional(),
+    })
+    .optional(),
+});
+
+// Every section lists the settings that are ours. What else stands in it belongs to someone else and is left alone, unless
+// it is within two edits of one of ours: then it is a slip, and silence would leave its author with a default they did
+// not choose. `others` are real settings that happen to be that close.
+const session = section(
+  "session",
+  {
+    dmScope: z.enum(DM_SCOPES).default(DEFAULT_DM_SCOPE),
+    mainKey: agentId.default("main"),
+    identityLinks: z.record(z.string(), z.array(z.string())).default({}),
+    threads: z.enum(THREAD_MODES).default("separate"),
+    sendPolicy: z
+      .strictObject({ default: z.enum(["allow", "deny"]).optional(), rules: z.array(sendRule).optional() })
+      .optional(),
+  },
+  ["scope"],
+);
+
+const memoryFlush = section("agents.defaults.compaction.memoryFlush", {
+  enabled: z.boolean().default(true),
+  softThresholdTokens: tokens.default(4000),
+});
+
+const compaction = section("agents.defaults.compaction", {
+  reserveTokensFloor: tokens.default(20_000),
+  memoryFlush: memoryFlush.prefault({}),
+});
+
+const agentDefaults = section(
+  "agents.defaults",
+  { model: modelSetting.optional(), compaction: compaction.prefault({}) },
+  ["models"],
+);
+
+const agent = section(
+  "agents.list[]",
+  { id: agentId, default: z.boolean().optional(), model: modelSetting.optional() },
+  ["models"],
+);
+
+const rootSettings = {
+  session: session.prefault({}),
+  agents: section("agents", { defaults: agentDefaults.prefault({}), list: z.array(agent).default([]) }).prefault({}),
+  messages: section("messages", {
+    queue: section("messages.queue", { cap: z.int().min(1).default(DEFAULT_QUEUE_CAP) }).prefault({}),
+  }).prefault({}),
+  tools: section("tools", {
+    sessions: section("tools.sessions", { visibility: z.enum(VISIBILITIES).default("tree") }).prefault({}),
+  }).prefault({}),
+};
+
+const configSchema = section("", rootSettings, ["agent"]);
+
+/**
+ * Reads settings in the shape of `openclaw.json` and fills in the defaults. Parsing what it returned changes nothing.
+ * @throws InvalidConfigError naming each setting that has an unknown value, with the values allowed, and each misspelt one.
+ */
+export function parseConfig(value: unknown): SessionsConfig {
+  const result = configSchema.safeParse(value ?? {});
+  if (!result.success) {
+    const issues = result.error.issues.map((issue) => {
+      const path = issue.path.map(String).join(".");
+      return path === "" ? issue.message : `${path}: ${issue.message}`;
+    });
+    throw new InvalidConfigError(`The config was not accepted. ${issues.join(" ")}`);
+  }
+  const config = result.data as SessionsConfig;
+  compileIdentityLinks(config.session.identityLinks);
+  const ids = config.agents.list.map((entry) => entry.id);
+  const twice = ids.find((id, index) => ids.indexOf(id) !== index);
+  if (twice !== undefined)
+    throw new InvalidConfigError(`agents.list names the agent "${twice}" twice. Keep one of them.`);
+  return config;
+}
+
+/** The agent that answers an address naming none: the one marked `default`, else the first listed, else `main`. */
+export function defaultAgentId({ agents }: SessionsConfig): string {
+  return (agents.list.find((entry) => entry.default) ?? agents.list[0])?.id ?? DEFAULT_AGENT;
+}
+
+/** The model configured for an agent. */
+export function agentModel({ agents }: SessionsConfig, id: string): string | undefined {
+  return agents.list.find((entry) => entry.id === id)?.model ?? agents.defaults.model;
+}
+
+function section<T extends z.ZodRawShape>(path: string, shape: T, others: readonly string[] = []) {
+  const ours = Object.keys(shape);
+  return z.looseObject(shape).check((context) => {
+    for (const name of Object.keys(context.value)) {
+      if (ours.includes(name) || others.includes(name)) continue;
+      const meant = closestWord(name, ours);
+      if (meant === undefined) continue;
+      const known = ours.map((word) => `"${word}"`).join(", ");
+      context.issues.push({
+        code: "custom",
+        input: name,
+        message: `${JSON.stringify(name)} is no setting${path === "" ? "" : ` of ${path}`}; did you mean "${meant}"? Settings here: ${known}.`,
+      });
+    }
+  });
+}

@@ -1,0 +1,203 @@
+import { z } from "zod";
+import type { SessionKey } from "./key.js";
+import { type Message, messageSchema, type Usage, usageSchema } from "./message.js";
+import { type StatePatch, statePatchSchema } from "./state.js";
+
+/** What every line of a transcript has besides what it says. */
+export interface EntryBase {
+  /** A monotonic ULID. A line written by someone else without an id is named after its place, such as `@1842`. */
+  id: string;
+  /** ISO 8601 in UTC. */
+  timestamp: string;
+}
+
+/** A line the model may see. What is not part of `Message` is bookkeeping and never reaches the provider. */
+export interface MessageEntry extends Message, EntryBase {
+  /** The platform's id of the message, with `address` the name under which a redelivery is recognised. */
+  messageId?: string;
+  /** Where it came from: `telegram:default:dm:42`. */
+  address?: string;
+  sender?: { id: string; name?: string };
+  /** This message began a turn, which ends with a turn entry that names it. */
+  turn?: true;
+  /** Why this message of a group was kept without being answered. */
+  unanswered?: "not-mentioned" | "send-policy";
+  /** The message whose turn produced this one. */
+  of?: string;
+  usage?: Usage;
+  model?: string;
+  /** Why the text ends where it does, when that is not the model's own full stop: `aborted`, `error`, or the provider's word. */
+  stopReason?: string;
+  /** Written after a clear by a turn that began before it: readable, but out of the window from the start. */
+  cleared?: true;
+}
+
+/** A change of the session's settings. */
+export interface StateEntry extends EntryBase {
+  type: "state";
+  patch: StatePatch;
+}
+
+/** How the turn of message `of` ended. Every turn has exactly one. */
+export interface TurnEntry extends EntryBase {
+  type: "turn";
+  of: string;
+  status: "completed" | "aborted" | "failed" | "interrupted";
+  error?: { code: string };
+}
+
+/** A barrier: what stands before it is out of the window, what was set stays set. */
+export interface ClearEntry extends EntryBase {
+  type: "clear";
+}
+
+/** A summary stands for everything in the window before `firstKept`. */
+export interface CompactionEntry extends EntryBase {
+  type: "compaction";
+  summary: string;
+  firstKept: string;
+  tokensBefore?: number;
+  tokensAfter?: number;
+}
+
+/** A command someone gave, and what it was answered. */
+export interface CommandEntry extends EntryBase {
+  type: "command";
+  command: string;
+  reply: string;
+  refused?: true;
+  messageId?: string;
+  address?: string;
+  sender?: { id: string; name?: string };
+}
+
+/** The reply of turn `of` did not reach the channel. */
+export interface DeliveryEntry extends EntryBase {
+  type: "delivery";
+  of: string;
+  status: "failed";
+  error: { code: string };
+}
+
+/** An entry of a type this version does not know: kept and passed over. */
+export interface UnknownEntry extends EntryBase {
+  type: string;
+  [field: string]: unknown;
+}
+
+/** One line of a transcript after its header: a message, or something with a `type`. */
+export type TranscriptEntry =
+  | MessageEntry
+  | StateEntry
+  | TurnEntry
+  | ClearEntry
+  | CompactionEntry
+  | CommandEntry
+  | DeliveryEntry
+  | UnknownEntry;
+
+/** The first line of a transcript. */
+export interface HeaderEntry {
+  type: "session";
+  version: number;
+  uuid: string;
+  key: SessionKey;
+  created: string;
+  ancestors: SessionKey[];
+}
+
+/** The version this library writes. A transcript with a newer one is read but not written to. */
+export const TRANSCRIPT_VERSION = 1;
+
+const base = { id: z.string().min(1), timestamp: z.string() };
+const sender = z.looseObject({ id: z.string(), name: z.string().optional() });
+const error = z.looseObject({ code: z.string() });
+
+const messageEntrySchema = messageSchema.extend({
+  ...base,
+  messageId: z.string().optional(),
+  address: z.string().optional(),
+  sender: sender.optional(),
+  turn: z.literal(true).optional(),
+  unanswered: z.enum(["not-mentioned", "send-policy"]).optional(),
+  of: z.string().optional(),
+  usage: usageSchema.optional(),
+  model: z.string().optional(),
+  stopReason: z.string().optional(),
+  cleared: z.literal(true).optional(),
+});
+
+const typedSchemas: Readonly<Record<string, z.ZodType>> = {
+  state: z.looseObject({ ...base, type: z.literal("state"), patch: statePatchSchema }),
+  turn: z.looseObject({
+    ...base,
+    type: z.literal("turn"),
+    of: z.string(),
+    status: z.enum(["completed", "aborted", "failed", "interrupted"]),
+    error: error.optional(),
+  }),
+  clear: z.looseObject({ ...base, type: z.literal("clear") }),
+  compaction: z.looseObject({ ...base, type: z.literal("compaction"), summary: z.string(), firstKept: z.string() }),
+  command: z.looseObject({ ...base, type: z.literal("command"), command: z.string(), reply: z.string() }),
+  delivery: z.looseObject({ ...base, type: z.literal("delivery"), of: z.string(), status: z.literal("failed"), error }),
+};
+
+const unknownSchema = z.looseObject({ ...base, type: z.string().min(1) });
+
+const headerSchema = z.looseObject({
+  type: z.literal("session"),
+  version: z.number().int().positive(),
+  uuid: z.string(),
+  key: z.string(),
+  created: z.string(),
+  ancestors: z.array(z.string()).default([]),
+});
+
+/**
+ * Reads one JSON value as an entry, or gives `undefined` when it is none.
+ * `place` names an entry that came without an id, as the lines of other tools do.
+ */
+export function readEntry(value: unknown, place: string): TranscriptEntry | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const line = value as { role?: unknown; type?: unknown; id?: unknown; timestamp?: unknown };
+  const named = {
+    ...line,
+    ...(line.id === undefined ? { id: place } : {}),
+    ...(line.timestamp === undefined ? { timestamp: "" } : {}),
+  };
+  const result = schemaFor(line).safeParse(named);
+  return result.success ? (result.data as TranscriptEntry) : undefined;
+}
+
+/** Reads one JSON value as a transcript's header, or gives `undefined` when it is none. */
+export function readHeader(value: unknown): HeaderEntry | undefined {
+  const result = headerSchema.safeParse(value);
+  return result.success ? (result.data as unknown as HeaderEntry) : undefined;
+}
+
+export function isMessageEntry(entry: TranscriptEntry): entry is MessageEntry {
+  return "role" in entry;
+}
+
+/** Narrows an entry by its type. */
+export function isEntryOf<T extends keyof TypedEntries>(entry: TranscriptEntry, type: T): entry is TypedEntries[T] {
+  return !("role" in entry) && (entry as UnknownEntry).type === type;
+}
+
+/** The entries with a type of their own, by that type. */
+export interface TypedEntries {
+  state: StateEntry;
+  turn: TurnEntry;
+  clear: ClearEntry;
+  compaction: CompactionEntry;
+  command: CommandEntry;
+  delivery: DeliveryEntry;
+}
+
+function schemaFor(line: { role?: unknown; type?: unknown }): z.ZodType {
+  if (line.role !== undefined) return messageEntrySchema;
+  return (
+    (typeof line.type === "string" && Object.hasOwn(typedSchemas, line.type) && typedSchemas[line.type]) ||
+    unknownSchema
+  );
+}

@@ -1,0 +1,104 @@
+import { InvalidConfigError } from "../errors.js";
+import type { CheckedAddress } from "./address.js";
+import { DEFAULT_ACCOUNT } from "./address.js";
+import { assertPlace } from "./key.js";
+import { assertSegment, unescapeSegment } from "./segment.js";
+
+/**
+ * Who is the same person where: a person's name to the ids they have, each as `channel:peer` or `channel:account:peer`.
+ * A `:` or `%` inside an id is written `%3A` or `%25`, as in a session key (`matrix:@ada%3Aserver.org`).
+ *
+ * Links come from the operator, never from a message.
+ */
+export type IdentityLinks = Readonly<Record<string, readonly string[]>>;
+
+interface LinkedId {
+  channel: string;
+  accountId: string | undefined;
+  peerId: string;
+}
+
+/** A person an address was linked to. */
+export interface Identity {
+  name: string;
+  /** The first id listed for this person on the address's channel (and account, when `accountId` is given). */
+  firstPeer(channel: string, accountId?: string): string | undefined;
+}
+
+/** Looks up the person behind a DM address, or `undefined` for someone nobody linked. */
+export type IdentityLookup = (address: CheckedAddress & { chatType: "dm" }) => Identity | undefined;
+
+/** @throws InvalidConfigError for a bare id, a malformed one, or one linked to two people. */
+export function compileIdentityLinks(links: IdentityLinks = {}): IdentityLookup {
+  const ids = new Map<string, { identity: Identity; accountId: string | undefined }[]>();
+  for (const [name, texts] of Object.entries(links)) {
+    const listed = texts.map((text, index) =>
+      parseLinkedId(text, `session.identityLinks ${JSON.stringify(name)}[${index}]`),
+    );
+    const identity: Identity = {
+      name,
+      firstPeer: (channel, accountId) =>
+        listed.find((id) => id.channel === channel && (accountId === undefined || covers(id, accountId)))?.peerId,
+    };
+    assertName(name);
+    for (const id of listed) {
+      const slot = JSON.stringify([id.channel, id.peerId]);
+      const others = ids.get(slot) ?? [];
+      const rival = others.find(
+        (other) =>
+          other.identity.name !== name &&
+          (other.accountId === undefined || id.accountId === undefined || other.accountId === id.accountId),
+      );
+      if (rival !== undefined) {
+        throw new InvalidConfigError(
+          `session.identityLinks gives one id to two people, ${JSON.stringify(rival.identity.name)} and ${JSON.stringify(name)}: ` +
+            "they would read each other's conversation. Keep it under one name.",
+        );
+      }
+      ids.set(slot, [...others, { identity, accountId: id.accountId }]);
+    }
+  }
+  return (address) =>
+    ids
+      .get(JSON.stringify([address.channel, address.peerId]))
+      ?.find((id) => id.accountId === undefined || id.accountId === address.accountId)?.identity;
+}
+
+function covers(id: LinkedId, accountId: string): boolean {
+  return id.accountId === undefined || id.accountId === accountId;
+}
+
+function assertName(name: string): void {
+  try {
+    assertSegment(name, "The name of a person in session.identityLinks");
+  } catch (cause) {
+    throw new InvalidConfigError((cause as Error).message, { cause });
+  }
+}
+
+function parseLinkedId(text: string, where: string): LinkedId {
+  const segments = text.split(":").map(unescapeSegment);
+  const [channel, middle, last] = segments;
+  if (
+    channel === undefined ||
+    middle === undefined ||
+    segments.length > 3 ||
+    (segments.length === 3 && last === undefined)
+  ) {
+    throw new InvalidConfigError(
+      `${where} must read channel:peer or channel:account:peer, with a ":" or "%" inside an id written %3A or %25; ` +
+        "a bare id could be anyone's on another channel.",
+    );
+  }
+  const linked =
+    last === undefined
+      ? { channel, accountId: undefined, peerId: middle }
+      : { channel, accountId: middle, peerId: last };
+  try {
+    assertPlace(linked.channel, "its channel");
+    assertPlace(linked.accountId ?? DEFAULT_ACCOUNT, "its account");
+  } catch (cause) {
+    throw new InvalidConfigError(`${where}: ${(cause as Error).message}`, { cause });
+  }
+  return linked;
+}

@@ -1,0 +1,139 @@
+import { isEntryOf, isMessageEntry, type TranscriptEntry } from "./entry.js";
+import { parseSessionKey, type SessionKey } from "./key.js";
+import type { Usage } from "./message.js";
+import { applyPatch, initialState, type SessionState } from "./state.js";
+
+/** The small indexed facts of a session: a fold of its transcript, of bounded size. */
+export interface SessionRecord {
+  key: SessionKey;
+  /** Names the transcript. */
+  uuid: string;
+  created: string;
+  /** The latest time of any message. */
+  lastActive: string;
+  /** Messages since the last clear. */
+  messageCount: number;
+  state: SessionState;
+  /** The keys of the sessions that spawned this one, nearest first. */
+  ancestors: SessionKey[];
+  /** Messages whose turn has no end yet: one runs now, or its process died. */
+  openTurns: string[];
+  /** The last clear, so that a turn can tell whether one happened while it ran. */
+  lastClear: string | null;
+  /** The newest message ids seen, to recognise a redelivery. */
+  recentMessages: SeenMessage[];
+  /** The size of the last prompt and its answer, as the provider reported it; `null` when nothing in force was reported. */
+  contextTokens: number | null;
+  /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */
+  sharedBy: string[];
+}
+
+/** A platform message that has been dealt with, and the entry that says so. */
+export interface SeenMessage {
+  messageId: string;
+  address: string;
+  id: string;
+}
+
+// 32 messages reach further back than a platform's retries do in a chat, and 2,048 bytes keep an index entry under 4 kB
+// with room for its state.
+const MAX_RECENT = 32;
+const MAX_RECENT_BYTES = 2048;
+
+// Enough to meet a second person behind the several addresses of a first, and bounded.
+const MAX_SHARED_BY = 8;
+
+/** The record of a session nobody has spoken in. */
+export function initialRecord(session: {
+  key: SessionKey;
+  uuid: string;
+  created: string;
+  ancestors?: readonly SessionKey[];
+}): SessionRecord {
+  return {
+    key: session.key,
+    uuid: session.uuid,
+    created: session.created,
+    lastActive: session.created,
+    messageCount: 0,
+    state: initialState(parseSessionKey(session.key).kind),
+    ancestors: [...(session.ancestors ?? [])],
+    openTurns: [],
+    lastClear: null,
+    recentMessages: [],
+    contextTokens: null,
+    sharedBy: [],
+  };
+}
+
+/**
+ * Carries a record over further entries.
+ * `project(project(r, a), b)` equals `project(r, a ++ b)`, so a reader catches up from the tail.
+ */
+export function project(record: SessionRecord, entries: Iterable<TranscriptEntry>): SessionRecord {
+  let next = record;
+  for (const entry of entries) next = step(next, entry);
+  return next;
+}
+
+function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
+  if (isMessageEntry(entry)) {
+    return {
+      ...record,
+      lastActive: later(record.lastActive, entry.timestamp),
+      messageCount: record.messageCount + (entry.cleared ? 0 : 1),
+      openTurns: entry.turn ? [...record.openTurns, entry.id] : record.openTurns,
+      recentMessages: remember(record.recentMessages, entry),
+      contextTokens: entry.usage === undefined || entry.cleared ? record.contextTokens : promptSize(entry.usage),
+      sharedBy: sharedBy(record, entry),
+    };
+  }
+  if (isEntryOf(entry, "turn")) return { ...record, openTurns: record.openTurns.filter((id) => id !== entry.of) };
+  if (isEntryOf(entry, "clear")) return { ...record, messageCount: 0, contextTokens: null, lastClear: entry.id };
+  if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record.recentMessages, entry) };
+  const state = foldState(record.state, entry);
+  if (isEntryOf(entry, "compaction")) return { ...record, state, contextTokens: null };
+  return state === record.state ? record : { ...record, state };
+}
+
+/** Carries a session's settings over one entry. */
+export function foldState(state: SessionState, entry: TranscriptEntry): SessionState {
+  if (isEntryOf(entry, "state")) return applyPatch(state, entry.patch);
+  if (isEntryOf(entry, "compaction")) return { ...state, lastCompaction: entry.timestamp, memoryFlushed: false };
+  return state;
+}
+
+// The longest suffix within both bounds. Every suffix of a suffix within bounds is within them too, which is what makes
+// trimming after each entry the same as trimming once at the end.
+function remember(
+  recent: SeenMessage[],
+  entry: { id: string; messageId?: string | undefined; address?: string | undefined },
+): SeenMessage[] {
+  if (entry.messageId === undefined) return recent;
+  const all = [...recent, { messageId: entry.messageId, address: entry.address ?? "", id: entry.id }];
+  let bytes = 0;
+  let from = all.length;
+  while (from > 0 && all.length - from < MAX_RECENT) {
+    bytes += new TextEncoder().encode(JSON.stringify(all[from - 1])).length;
+    if (bytes > MAX_RECENT_BYTES) break;
+    from -= 1;
+  }
+  return all.slice(from);
+}
+
+// The last call's tokens, cached ones included: the size of the window, never the sum of what was billed.
+function promptSize(usage: Usage): number {
+  return usage.input + usage.output + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0);
+}
+
+function sharedBy(record: SessionRecord, entry: { role: string; address?: string | undefined }): string[] {
+  const { address } = entry;
+  if (address === undefined || record.sharedBy.length >= MAX_SHARED_BY || record.sharedBy.includes(address))
+    return record.sharedBy;
+  return parseSessionKey(record.key).kind === "main" ? [...record.sharedBy, address] : record.sharedBy;
+}
+
+// Other tools write times without milliseconds, which do not compare as text; a time that is none moves nothing.
+function later(current: string, candidate: string): string {
+  return Date.parse(candidate) > Date.parse(current) ? candidate : current;
+}

@@ -1,0 +1,108 @@
+import { z } from "zod";
+import { InvalidConfigError } from "../errors.js";
+import { ACTIVATION_MODES, type ActivationMode } from "./activation.js";
+import type { ParsedSessionKey } from "./key.js";
+import { describeIssues } from "./message.js";
+
+/** A value that JSON can hold. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+
+/** A session's settings: folded from the transcript, so they persist in the session file and nowhere else. */
+export interface SessionState {
+  /** The model configured for the session's agent, as of its last turn. */
+  model: string | null;
+  /** The model chosen for this session with `/model`; wins over `model`. */
+  modelOverride: string | null;
+  /** In a group: answer everything, or only what mentions the agent. */
+  activationMode: ActivationMode;
+  /** When the window was last compacted. */
+  lastCompaction: string | null;
+  /** Whether memory has been flushed since the last compaction. */
+  memoryFlushed: boolean;
+  /** The host's own settings for this session. At most 4,096 bytes of JSON per setting. */
+  extra: { [name: string]: JsonValue };
+}
+
+/** What may be changed of a state. In `extra`, `null` removes a setting and absent ones stay. */
+export interface StatePatch {
+  model?: string | null;
+  modelOverride?: string | null;
+  activationMode?: ActivationMode;
+  extra?: { [name: string]: JsonValue };
+}
+
+/** The most bytes of JSON one setting in `extra` may take: the state is part of the index, which every process loads. */
+export const MAX_EXTRA_BYTES = 4096;
+
+// A record is read and copied on every message, so the sum is bounded too.
+const MAX_EXTRA_SETTINGS = 32;
+
+const MAX_NAME_CHARS = 256;
+
+const modelName = z.string().min(1).max(MAX_NAME_CHARS);
+
+/** Whether a value can be kept as a model's name: the index holds it. */
+export function isModelName(value: unknown): value is string {
+  return modelName.safeParse(value).success;
+}
+
+export const statePatchSchema = z.looseObject({
+  model: modelName.nullable().optional(),
+  modelOverride: modelName.nullable().optional(),
+  activationMode: z.enum(ACTIVATION_MODES).optional(),
+  extra: z.record(z.string(), z.json()).optional(),
+});
+
+const hostPatchSchema = statePatchSchema.omit({ model: true }).strict();
+
+/** The settings of a session nobody has set anything in: in a group the agent waits to be mentioned. */
+export function initialState(kind: ParsedSessionKey["kind"]): SessionState {
+  return {
+    model: null,
+    modelOverride: null,
+    activationMode: kind === "group" ? "mention" : "always",
+    lastCompaction: null,
+    memoryFlushed: false,
+    extra: {},
+  };
+}
+
+export function applyPatch(state: SessionState, patch: StatePatch): SessionState {
+  const { model = state.model, modelOverride = state.modelOverride, activationMode = state.activationMode } = patch;
+  const extra = new Map(Object.entries(state.extra));
+  for (const [name, value] of Object.entries(patch.extra ?? {})) {
+    if (value === null) extra.delete(name);
+    else extra.set(name, value);
+  }
+  // fromEntries defines own properties, so a setting named __proto__ is only a name.
+  return { ...state, model, modelOverride, activationMode, extra: Object.fromEntries(extra) };
+}
+
+/**
+ * Checks a patch that came from the host.
+ * @throws InvalidConfigError naming the setting that is unknown, of the wrong type or too large.
+ */
+export function checkPatch(patch: unknown, state: SessionState): StatePatch {
+  const result = hostPatchSchema.safeParse(patch);
+  if (!result.success) {
+    throw new InvalidConfigError(
+      `The settings were not changed: ${describeIssues(result.error)}. Settings are modelOverride, activationMode and extra.`,
+    );
+  }
+  const checked = result.data as StatePatch;
+  for (const [name, value] of Object.entries(checked.extra ?? {})) {
+    const bytes = new TextEncoder().encode(JSON.stringify({ [name]: value })).length;
+    if (bytes > MAX_EXTRA_BYTES) {
+      throw new InvalidConfigError(
+        `extra.${name.slice(0, MAX_NAME_CHARS)} takes ${bytes} bytes of JSON; at most ${MAX_EXTRA_BYTES} fit in a session's state. ` +
+          "Keep it in a store of your own and put its id here.",
+      );
+    }
+  }
+  if (Object.keys(applyPatch(state, checked).extra).length > MAX_EXTRA_SETTINGS) {
+    throw new InvalidConfigError(
+      `extra may hold at most ${MAX_EXTRA_SETTINGS} settings; set one to null to remove it.`,
+    );
+  }
+  return checked;
+}

@@ -1,0 +1,27 @@
+/**
+ * Conversations for chat bots and LLM agents. Start at {@link SessionManager}.
+ *
+ * @module
+ */
+export * from "./core.js";
+export { loadConfig } from "./session/config-file.js";
+export type { Listener, SessionEventName, SessionEvents } from "./session/events.js";
+export type {
+  Authorize,
+  ChannelHooks,
+  Clock,
+  Delivery,
+  GenerateRequest,
+  GenerateResult,
+  Logger,
+  ProviderHooks,
+} from "./session/hooks.js";
+export type { InterruptedTurn } from "./session/interrupted.js";
+export { SessionManager, type SessionManagerOptions } from "./session/manager.js";
+export { NO_REPLY, type TurnOutcome } from "./session/outcome.js";
+export type { HistoryRange, Session, SessionStatus, SettingsPatch } from "./session/session.js";
+export { JsonlStorage, type JsonlStorageOptions } from "./storage/jsonl/jsonl-storage.js";
+export type { Durability } from "./storage/jsonl/transcript.js";
+export { MemoryStorage } from "./storage/memory.js";
+export type { OnReport, StorageReport } from "./storage/report.js";
+export type { Change, Claim, EntryRange, ListQuery, SessionStorage, Updater } from "./storage/storage.js";

@@ -1,0 +1,116 @@
+import { z } from "zod";
+import type { CommandRequest } from "../core/command.js";
+import type { SessionKey } from "../core/key.js";
+import { describeIssues, type Message, messageSchema, type Usage, usageSchema } from "../core/message.js";
+import { HookError } from "../errors.js";
+
+/** Calls the model. The one thing a host must bring. */
+export interface ProviderHooks {
+  /**
+   * Answers the context. A string is the reply; an object also carries tool steps, usage, or several messages.
+   * What `record` was given is already stored and must not be returned again.
+   */
+  generate(request: GenerateRequest): Promise<string | GenerateResult>;
+  /** Turns a name a person typed after `/model` into the one to store; `undefined` refuses it. Default: any name as it is. */
+  resolveModel?(name: string): string | undefined;
+}
+
+/** One call for an answer. */
+export interface GenerateRequest {
+  /** Why the model is called. */
+  purpose: "reply" | "summary" | "memory-flush";
+  key: SessionKey;
+  uuid: string;
+  agentId: string;
+  /** The session's model: `/model`, else the agent's; `undefined` leaves it to the host. */
+  model: string | undefined;
+  /** Everything the model may see, complete and in order. */
+  messages: readonly Message[];
+  /** Aborts on `/stop`, on the host's own signal, when the claim is lost and on `close`. */
+  signal: AbortSignal;
+  /** Hands on text as it streams, so that it is kept when the turn is stopped. After the turn's end it does nothing. */
+  emit(text: string): void;
+  /** Stores a tool step at once. Rejects once the turn has ended. */
+  record(message: Message): Promise<void>;
+}
+
+export interface GenerateResult {
+  messages: Message[];
+  usage?: Usage | undefined;
+  stopReason?: string | undefined;
+}
+
+/** Sends text to a chat. */
+export interface ChannelHooks {
+  deliver(delivery: Delivery): Promise<unknown>;
+  /** The bot's name on this channel, so that `/clear@other_bot` is left to the other bot. Default: any name is ours. */
+  botName?: string | ((accountId: string) => string | undefined) | undefined;
+}
+
+/** A text on its way back to where the message came from. */
+export interface Delivery {
+  key: SessionKey;
+  /** The inbound message's own route, untouched. */
+  route: unknown;
+  text: string;
+  /** The `messageId` that is answered. */
+  inReplyTo?: string;
+  signal: AbortSignal;
+}
+
+/** Says whether someone may give a command in a group, or in the session everybody shares under dmScope `main`. */
+export type Authorize = (request: CommandRequest) => boolean | Promise<boolean>;
+
+/** The time. `Date` is one. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
+/** Where the library writes its log; a pino logger is one. It is never given what a person said. */
+export interface Logger {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+export const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+const stepSchema = messageSchema.extend({ role: z.enum(["assistant", "tool"]) });
+const resultSchema = z.looseObject({
+  messages: z.array(stepSchema),
+  usage: usageSchema.optional(),
+  stopReason: z.string().optional(),
+});
+
+/** @throws HookError when the provider's answer cannot be stored or sent. */
+export function checkAnswer(answer: unknown, key: SessionKey): GenerateResult {
+  if (typeof answer === "string") {
+    if (answer.trim() === "") throw unusable("an empty text; answer NO_REPLY to stay silent", key);
+    return { messages: [{ role: "assistant", content: answer }] };
+  }
+  const result = resultSchema.safeParse(asJson(answer, key));
+  if (!result.success) throw unusable(`neither a text nor { messages }: ${describeIssues(result.error)}`, key);
+  return result.data as GenerateResult;
+}
+
+/** @throws HookError when a step is not one of the assistant's or a tool's. */
+export function checkStep(message: unknown, key: SessionKey): Message {
+  const result = stepSchema.safeParse(asJson(message, key));
+  if (!result.success) throw unusable(`a step that is no message: ${describeIssues(result.error)}`, key);
+  return result.data as Message;
+}
+
+function asJson(value: unknown, key: SessionKey): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch (cause) {
+    throw unusable("something that cannot be written as JSON", key, cause);
+  }
+}
+
+function unusable(what: string, key: SessionKey, cause?: unknown): HookError {
+  return new HookError(`The provider answered with ${what}.`, { operation: "generate", key, cause });
+}

@@ -1,0 +1,54 @@
+import { isMessageEntry, type TurnEntry } from "../core/entry.js";
+import type { SessionRecord } from "../core/record.js";
+import type { NewEntry } from "./ledger.js";
+import type { Shell } from "./shell.js";
+
+/** A turn that a crash cut off: the message is stored and unanswered. */
+export interface InterruptedTurn {
+  key: SessionRecord["key"];
+  uuid: string;
+  /** The id of the message that began it. */
+  turn: string;
+  /** The platform's id of that message. */
+  messageId?: string;
+}
+
+/** The ends of turns whose process died. Only who holds the claim may write them. */
+export function interruptedEntries(openTurns: readonly string[]): NewEntry<TurnEntry>[] {
+  return openTurns.map((of) => ({ type: "turn", of, status: "interrupted" }));
+}
+
+export async function reportInterrupted(
+  shell: Shell,
+  record: SessionRecord,
+  turns: readonly string[],
+): Promise<InterruptedTurn[]> {
+  const reports: InterruptedTurn[] = [];
+  for (const turn of turns) {
+    const [message] = (await shell.ledger.from(record, turn)) ?? [];
+    const messageId = message !== undefined && isMessageEntry(message) ? message.messageId : undefined;
+    const report = { key: record.key, uuid: record.uuid, turn, ...(messageId === undefined ? {} : { messageId }) };
+    shell.events.emit("turn.interrupted", report);
+    reports.push(report);
+  }
+  return reports;
+}
+
+/** Marks the open turns of a session as interrupted, unless this manager is running one of them. */
+export async function settleInterrupted(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
+  const { key } = record;
+  if (record.openTurns.length === 0 || shell.queue.busy(key)) return [];
+  return shell.queue.run(key, false, async () => {
+    await using claim = await shell.ledger.storage.claim(key);
+    let open: readonly string[] = [];
+    const settled = await shell.ledger.append(
+      key,
+      (current) => {
+        open = current.openTurns;
+        return interruptedEntries(open);
+      },
+      claim,
+    );
+    return reportInterrupted(shell, settled.record, open);
+  });
+}

@@ -1,0 +1,181 @@
+import type { TranscriptEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry, type MessageEntry, readEntry } from "../core/entry.js";
+import type { SessionKey } from "../core/key.js";
+import { initialRecord, project, type SessionRecord } from "../core/record.js";
+import type { Claim, SessionStorage } from "../storage/storage.js";
+import type { Events } from "./events.js";
+import type { Clock } from "./hooks.js";
+
+/** An entry to be written: its id is given by the ledger, its time is now unless it says otherwise. */
+export type NewEntry<E extends TranscriptEntry = TranscriptEntry> = E extends TranscriptEntry
+  ? Omit<E, "id" | "timestamp"> & { timestamp?: string | undefined }
+  : never;
+
+/** Where ids and times come from. */
+export interface Sources {
+  clock: Clock;
+  /** A monotonic ULID for an entry. */
+  newEntryId(): string;
+  /** A random UUID for a transcript. */
+  newUuid(): string;
+}
+
+/** What an append did. `appended` is empty when the decision was to write nothing. */
+export interface Appended {
+  record: SessionRecord;
+  appended: TranscriptEntry[];
+}
+
+/** Writes entries so that a session's record is always the projection of its transcript. */
+export class Ledger {
+  readonly storage: SessionStorage;
+  readonly #sources: Sources;
+  readonly #events: Events;
+  readonly #known = new Set<string>();
+
+  constructor(storage: SessionStorage, sources: Sources, events: Events) {
+    this.storage = storage;
+    this.#sources = sources;
+    this.#events = events;
+  }
+
+  /** The record of an existing session. */
+  async read(key: SessionKey): Promise<SessionRecord | undefined> {
+    const record = await this.storage.read(key);
+    if (record !== undefined) this.#meet(record, "session.loaded");
+    return record;
+  }
+
+  /** The record of a session, made now when there is none. */
+  async open(key: SessionKey): Promise<SessionRecord> {
+    return (await this.read(key)) ?? (await this.append(key, () => [])).record;
+  }
+
+  /**
+   * Appends what `decide` returns; `undefined` writes nothing. `decide` sees the record as it is at that moment and may run
+   * more than once. The session is made when there is none.
+   */
+  async append(
+    key: SessionKey,
+    decide: (record: SessionRecord) => readonly NewEntry[] | undefined,
+    claim?: Claim,
+  ): Promise<Appended> {
+    let appended: TranscriptEntry[] = [];
+    let created = false;
+    let unchanged: SessionRecord | undefined;
+    const written = await this.storage.update(
+      key,
+      (current) => {
+        const record = current ?? initialRecord({ key, uuid: this.#sources.newUuid(), created: this.#now() });
+        const entries = decide(record);
+        created = current === undefined;
+        appended = (entries ?? []).map((entry) => this.#complete(entry));
+        unchanged = record;
+        // A new session is written even without entries; an existing one only when there is something to say.
+        if (!created && appended.length === 0) return undefined;
+        if (entries === undefined) return undefined;
+        return { record: project(record, appended), append: appended };
+      },
+      { claim },
+    );
+    const record = (written ?? unchanged) as SessionRecord;
+    if (written !== undefined) this.#meet(record, created ? "session.created" : "session.loaded");
+    return { record, appended };
+  }
+
+  /** What is in force, without reading what stands before it. */
+  async window(record: SessionRecord): Promise<TranscriptEntry[]> {
+    const entries: TranscriptEntry[] = [];
+    for await (const entry of this.storage.entries(record.uuid, { fromWindow: true })) entries.push(entry);
+    return entries;
+  }
+
+  /** The entries from the one with this id on, read from the end. `undefined` when there is none. */
+  async from(record: SessionRecord, id: string): Promise<TranscriptEntry[] | undefined> {
+    for (let reach = 64; ; reach *= 4) {
+      const entries: TranscriptEntry[] = [];
+      for await (const entry of this.storage.entries(record.uuid, { last: reach })) entries.push(entry);
+      const at = entries.findIndex((entry) => entry.id === id);
+      if (at >= 0) return entries.slice(at);
+      if (entries.length < reach) return undefined;
+    }
+  }
+
+  /** The messages of a session in order; unless cleared ones are wanted, those since the last clear. */
+  async *messages(
+    record: SessionRecord,
+    range: { last?: number | undefined; after?: string | undefined; includeCleared?: boolean | undefined },
+  ): AsyncGenerator<MessageEntry> {
+    const { last, after, includeCleared = false } = range;
+    if (last !== undefined && after === undefined) {
+      yield* await this.#lastMessages(record, last, includeCleared);
+      return;
+    }
+    const found = includeCleared ? this.#allMessages(record, after) : this.#messagesInForce(record, after);
+    if (last === undefined) {
+      yield* found;
+      return;
+    }
+    const tail: MessageEntry[] = [];
+    for await (const message of found) {
+      tail.push(message);
+      if (tail.length > last) tail.shift();
+    }
+    yield* tail;
+  }
+
+  async *#allMessages(record: SessionRecord, after: string | undefined): AsyncGenerator<MessageEntry> {
+    for await (const entry of this.storage.entries(record.uuid, { after })) if (isMessageEntry(entry)) yield entry;
+  }
+
+  // An `after` that a clear has put out of force has everything in force behind it.
+  async *#messagesInForce(record: SessionRecord, after: string | undefined): AsyncGenerator<MessageEntry> {
+    let inForce = record.lastClear === null;
+    let held: MessageEntry[] = [];
+    for await (const entry of this.storage.entries(record.uuid, { fromWindow: true })) {
+      if (isEntryOf(entry, "clear")) inForce ||= entry.id === record.lastClear;
+      if (!inForce || !isMessageEntry(entry) || entry.cleared) continue;
+      if (after === undefined) yield entry;
+      else if (entry.id === after) held = [];
+      else held.push(entry);
+    }
+    yield* held;
+  }
+
+  // Reads from the end, twice as far each time, until enough messages are found or the window's beginning is.
+  async #lastMessages(record: SessionRecord, last: number, includeCleared: boolean): Promise<MessageEntry[]> {
+    for (let reach = last * 2 + 16; ; reach *= 2) {
+      const entries: TranscriptEntry[] = [];
+      for await (const entry of this.storage.entries(record.uuid, { last: reach })) entries.push(entry);
+      const clear = includeCleared ? -1 : entries.findLastIndex((entry) => isEntryOf(entry, "clear"));
+      const messages = entries
+        .slice(clear + 1)
+        .filter(isMessageEntry)
+        .filter((message) => includeCleared || !message.cleared);
+      if (messages.length >= last || clear >= 0 || entries.length < reach)
+        return last === 0 ? [] : messages.slice(-last);
+    }
+  }
+
+  #meet(record: SessionRecord, event: "session.created" | "session.loaded"): void {
+    if (this.#known.has(record.uuid)) return;
+    this.#known.add(record.uuid);
+    this.#events.emit(event, { key: record.key, uuid: record.uuid });
+  }
+
+  #complete(entry: NewEntry): TranscriptEntry {
+    const { timestamp, ...rest } = entry;
+    // The key order of a line is the spec's: what was said first, then when, then the bookkeeping.
+    const { role, content, type, ...facts } = rest as Record<string, unknown>;
+    const head = type === undefined ? { role, content } : { type };
+    const complete = { ...head, timestamp: timestamp ?? this.#now(), id: this.#sources.newEntryId(), ...facts };
+    // A line that could not be read back would be lost to everyone but a person with an editor.
+    if (readEntry(complete, complete.id) === undefined)
+      throw new TypeError("An entry does not have the shape of its type.");
+    return complete as unknown as TranscriptEntry;
+  }
+
+  #now(): string {
+    return new Date(this.#sources.clock.now()).toISOString();
+  }
+}

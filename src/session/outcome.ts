@@ -1,0 +1,49 @@
+import type { TranscriptEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry, type MessageEntry } from "../core/entry.js";
+import type { SessionKey } from "../core/key.js";
+import { textOf, type Usage } from "../core/message.js";
+
+/** What became of an inbound message. A failed provider, storage or channel rejects instead, after the turn's end is stored. */
+export type TurnOutcome =
+  | { status: "replied"; key: SessionKey; text: string; messages: MessageEntry[]; usage?: Usage }
+  /** The model had nothing to say: it answered `NO_REPLY`, or with tool steps alone. */
+  | { status: "silent"; key: SessionKey }
+  | { status: "command"; key: SessionKey; text: string }
+  | { status: "ignored"; key: SessionKey; reason: "not-mentioned" | "send-policy" }
+  /** A redelivery: nothing was done. `outcome` is that of the first delivery; absent when that failed or was cut off. */
+  | { status: "duplicate"; key: SessionKey; outcome?: TurnOutcome }
+  | { status: "aborted"; key: SessionKey; partial: string };
+
+/** What a model answers when it has nothing to say. */
+export const NO_REPLY = "NO_REPLY";
+
+/** The words to send: those of the last message that has any. Earlier ones stood between tool steps. */
+export function replyText(messages: readonly MessageEntry[]): string {
+  const spoken = messages.findLast((message) => message.role === "assistant" && textOf(message).trim() !== "");
+  return spoken === undefined ? "" : textOf(spoken);
+}
+
+export function replyOutcome(key: SessionKey, messages: MessageEntry[], usage: Usage | undefined): TurnOutcome {
+  const text = replyText(messages);
+  if (text.trim() === "" || text.trim() === NO_REPLY) return { status: "silent", key };
+  return { status: "replied", key, text, messages, ...(usage === undefined ? {} : { usage }) };
+}
+
+/** What became of a message as the transcript tells it: `entries` begin with the one that recorded it. */
+export function storedOutcome(key: SessionKey, entries: readonly TranscriptEntry[]): TurnOutcome | undefined {
+  const [first, ...later] = entries;
+  if (first === undefined) return undefined;
+  if (isEntryOf(first, "command")) return { status: "command", key, text: first.reply };
+  if (isMessageEntry(first) && !first.turn)
+    return { status: "ignored", key, reason: first.unanswered ?? "not-mentioned" };
+  const produced: MessageEntry[] = [];
+  for (const entry of later) {
+    if (isMessageEntry(entry) && entry.of === first.id) {
+      produced.push(entry);
+    } else if (isEntryOf(entry, "turn") && entry.of === first.id) {
+      if (entry.status === "completed") return replyOutcome(key, produced, produced.at(-1)?.usage);
+      return entry.status === "aborted" ? { status: "aborted", key, partial: replyText(produced) } : undefined;
+    }
+  }
+  return undefined;
+}

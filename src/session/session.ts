@@ -1,0 +1,161 @@
+import { agentModel } from "../core/config.js";
+import { buildContext, type Context } from "../core/context.js";
+import { isMessageEntry, type MessageEntry } from "../core/entry.js";
+import { parseSessionKey, type SessionKey } from "../core/key.js";
+import { describeIssues, type Message, messageSchema } from "../core/message.js";
+import type { SessionRecord } from "../core/record.js";
+import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
+import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
+import type { NewEntry } from "./ledger.js";
+import type { Shell } from "./shell.js";
+
+/** Which messages `history` gives. */
+export interface HistoryRange {
+  /** Only the final so many. Read from the end, so cheap in a long session. */
+  last?: number | undefined;
+  /** Only those after the message with this id; one that a clear has put out of force has everything in force after it. */
+  after?: string | undefined;
+  /** Also those before the last clear. Default false. */
+  includeCleared?: boolean | undefined;
+}
+
+/** What can be said of a session at a glance. */
+export interface SessionStatus {
+  key: SessionKey;
+  uuid: string;
+  created: string;
+  lastActive: string;
+  /** Messages since the last clear. */
+  messageCount: number;
+  /** The model of the next turn; `undefined` leaves it to the host. */
+  model: string | undefined;
+  /** The size of the last prompt and its answer, as the provider reported it; `undefined` until it has. */
+  tokensUsed: number | undefined;
+  state: SessionState;
+  /** Whether a turn runs or waits in this process. */
+  busy: boolean;
+}
+
+/** What `configure` may change. In `extra`, `null` removes a setting. */
+export type SettingsPatch = Omit<StatePatch, "model">;
+
+/** One conversation. */
+export class Session {
+  readonly key: SessionKey;
+  readonly uuid: string;
+  readonly #shell: Shell;
+
+  /** @internal Made by `SessionManager.open`. */
+  constructor(shell: Shell, record: SessionRecord) {
+    this.#shell = shell;
+    this.key = record.key;
+    this.uuid = record.uuid;
+  }
+
+  /**
+   * Adds messages to the history without calling the model.
+   * @throws InvalidMessageError when one of them is no message; none is stored then.
+   */
+  async append(...messages: Message[]): Promise<MessageEntry[]> {
+    const entries = messages.map((message, index) => checkMessage(message, index));
+    const { appended } = await this.#shell.ledger.append(this.key, () => entries);
+    return appended.filter(isMessageEntry);
+  }
+
+  /** The messages in order, as they were stored. Streams: a long history need not fit in memory. */
+  async *history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
+    const { last } = range;
+    if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
+      throw new TypeError("last must be a whole number, 0 or more.");
+    yield* this.#shell.ledger.messages(await this.#record(), range);
+  }
+
+  /** What the model would see now. */
+  async context(): Promise<Context> {
+    const record = await this.#record();
+    const nameSenders = parseSessionKey(this.key).kind === "group";
+    return buildContext(await this.#shell.ledger.window(record), { nameSenders, state: record.state });
+  }
+
+  async status(): Promise<SessionStatus> {
+    const { key, uuid, created, lastActive, messageCount, contextTokens, state } = await this.#record();
+    const model = state.modelOverride ?? agentModel(this.#shell.config, parseSessionKey(key).agentId) ?? state.model;
+    return {
+      key,
+      uuid,
+      created,
+      lastActive,
+      messageCount,
+      model: model ?? undefined,
+      tokensUsed: contextTokens ?? undefined,
+      state,
+      busy: this.#shell.queue.busy(key),
+    };
+  }
+
+  /**
+   * Changes settings of this session; they persist in its transcript.
+   * @throws InvalidConfigError when one is unknown, of the wrong type or too large; none is changed then.
+   */
+  async configure(patch: SettingsPatch): Promise<SessionState> {
+    const { record } = await this.#shell.ledger.append(this.key, (current) => [
+      { type: "state", patch: checkPatch(patch, current.state) },
+    ]);
+    this.#shell.events.emit("state.changed", { key: this.key, uuid: record.uuid, settings: Object.keys(patch) });
+    return record.state;
+  }
+
+  /** Puts the history out of the window. Settings stay, and the cleared messages stay readable in the transcript. */
+  async clear(): Promise<void> {
+    await clearSession(this.#shell, this.key);
+  }
+
+  async #record(): Promise<SessionRecord> {
+    const record = await this.#shell.ledger.read(this.key);
+    if (record === undefined) throw notFound(this.key, "session");
+    return record;
+  }
+}
+
+/** @throws SessionNotFoundError when there is no such session: a clear must not make one. */
+export async function clearSession(shell: Shell, key: SessionKey): Promise<void> {
+  const existing = await shell.ledger.read(key);
+  if (existing === undefined) throw notFound(key, "clear");
+  await shell.ledger.append(key, () => [{ type: "clear" }]);
+  shell.events.emit("session.cleared", { key, uuid: existing.uuid });
+}
+
+function notFound(key: SessionKey, operation: string): SessionNotFoundError {
+  return new SessionNotFoundError("There is no session with this key. `list()` gives those there are.", {
+    operation,
+    key,
+  });
+}
+
+function checkMessage(message: unknown, index: number): NewEntry<MessageEntry> {
+  const result = messageSchema.safeParse(asJson(message, index));
+  if (!result.success) throw refused(index, describeIssues(result.error));
+  const { role, content, name, providerData } = result.data as Message;
+  return {
+    role,
+    content,
+    ...(name === undefined ? {} : { name }),
+    ...(providerData === undefined ? {} : { providerData }),
+  };
+}
+
+function asJson(value: unknown, index: number): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch (cause) {
+    throw refused(index, "it cannot be written as JSON", cause);
+  }
+}
+
+function refused(index: number, why: string, cause?: unknown): InvalidMessageError {
+  return new InvalidMessageError(`Message ${index} was not accepted: ${why}. None was stored.`, {
+    operation: "append",
+    cause,
+  });
+}

@@ -1,0 +1,24 @@
+/** Runs tasks of the same name one after the other, in the order they came, and tasks of different names in parallel. */
+export class KeyedMutex {
+  readonly #tails = new Map<string, Promise<unknown>>();
+
+  run<T>(name: string, task: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(name) ?? Promise.resolve();
+    const result = before.then(task);
+    // The tail only says "done"; whoever called gets the failure itself.
+    const tail = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#tails.set(name, tail);
+    void tail.then(() => {
+      if (this.#tails.get(name) === tail) this.#tails.delete(name);
+    });
+    return result;
+  }
+
+  /** Resolves when everything asked for so far is done. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#tails.values());
+  }
+}

@@ -1,0 +1,74 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { isAgentId } from "../../core/key.js";
+import { InvalidSessionKeyError } from "../../errors.js";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const TRANSCRIPT = /^([0-9a-f-]{36})\.jsonl$/;
+
+// Names that Windows keeps for devices, with or without an ending. They pass the grammar of an agentId.
+const DEVICE = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])$/;
+
+/** Whether a text can name a transcript. Nothing else ever becomes part of a path: an index can be tampered with. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === "string" && UUID.test(value);
+}
+
+/** Where things are, below the directory the host named. */
+export class Layout {
+  readonly agentsDir: string;
+
+  constructor(dir: string) {
+    this.agentsDir = join(resolve(dir), "agents");
+  }
+
+  /** Whether an agent can have a directory here, on any system the store may be copied to. */
+  accepts(agentId: string): boolean {
+    return isAgentId(agentId) && !DEVICE.test(agentId);
+  }
+
+  agent(agentId: string): AgentLayout {
+    if (!this.accepts(agentId)) {
+      throw new InvalidSessionKeyError("This agentId cannot name a directory on every system. Choose another.", {
+        operation: "storage",
+      });
+    }
+    return new AgentLayout(join(this.agentsDir, agentId, "sessions"));
+  }
+}
+
+/** The files of one agent. */
+export class AgentLayout {
+  readonly dir: string;
+  readonly index: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+    this.index = join(dir, "sessions.json");
+  }
+
+  transcript(uuid: string): string {
+    if (!isUuid(uuid)) throw new TypeError("A transcript is named by a lower-case UUID and by nothing else.");
+    return join(this.dir, `${uuid}.jsonl`);
+  }
+
+  lock(uuid: string): string {
+    return `${this.transcript(uuid)}.lock`;
+  }
+}
+
+/** The uuid of the transcript a file name stands for. */
+export function transcriptUuid(fileName: string): string | undefined {
+  const uuid = TRANSCRIPT.exec(fileName)?.[1];
+  return isUuid(uuid) ? uuid : undefined;
+}
+
+/** Makes a directory and those above it, readable by their owner only, whatever the umask. */
+export async function makePrivateDir(dir: string): Promise<void> {
+  const first = await mkdir(dir, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = dir; ; made = dirname(made)) {
+    await chmod(made, 0o700);
+    if (made === first || dirname(made) === made) return;
+  }
+}

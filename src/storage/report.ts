@@ -1,0 +1,9 @@
+/** Something a storage met and dealt with, which an operator may want to know. */
+export type StorageReport =
+  | { kind: "line-skipped"; uuid: string; offset: number; line: number }
+  | { kind: "index-rebuilt"; setAside: string | undefined; sessions: number }
+  | { kind: "index-entries-refused"; count: number }
+  | { kind: "transcript-unclaimed"; uuid: string }
+  | { kind: "index-not-written"; error: unknown };
+
+export type OnReport = (report: StorageReport) => void;
