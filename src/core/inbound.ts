@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { InvalidMessageError, isSessionError } from "../errors.js";
 import type { Address, CheckedAddress } from "./address.js";
+import type { CompiledScopePolicy } from "./dm-scope.js";
+import type { SessionKey } from "./key.js";
 import { type ContentPart, contentSchema, describeIssues } from "./message.js";
 
 /** A message from a person: an address and what was said. */
@@ -36,6 +38,7 @@ export interface InboundMessage {
 
 /** What was said, checked, with what follows from it. */
 export interface CheckedInbound {
+  key: SessionKey;
   address: CheckedAddress;
   content: string | ContentPart[];
   /** The words alone, when the message is nothing but words: only then can it be a command. */
@@ -73,10 +76,7 @@ const inboundSchema = z.strictObject({
 });
 
 /** @throws InvalidMessageError saying what is missing, mixed up, of the wrong type or too large. Nothing has been stored. */
-export function checkInbound(
-  inbound: InboundMessage,
-  checkAddress: (address: Address) => CheckedAddress,
-): CheckedInbound {
+export function checkInbound(inbound: InboundMessage, scope: CompiledScopePolicy): CheckedInbound {
   const result = inboundSchema.safeParse(inbound);
   if (!result.success) throw refusal(`${describeIssues(result.error)}. Ids are text: pass String(id).`);
   const message = result.data;
@@ -88,9 +88,10 @@ export function checkInbound(
   const content = (message.text ?? message.content) as string | ContentPart[];
   if (content.length === 0) throw refusal("it says nothing: text or content is empty.");
   checkSize(content);
-  const address = checkedAddress(message as InboundMessage, checkAddress);
+  const { address, key } = locate(message as InboundMessage, scope);
   const sender = message.sender ?? (address.chatType === "dm" ? { id: address.peerId } : undefined);
   return {
+    key,
     address,
     content,
     text: plainText(content),
@@ -103,10 +104,11 @@ export function checkInbound(
   };
 }
 
-function checkedAddress(message: InboundMessage, checkAddress: (address: Address) => CheckedAddress): CheckedAddress {
+function locate(message: InboundMessage, scope: CompiledScopePolicy): { address: CheckedAddress; key: SessionKey } {
   const { channel, chatType, accountId, agentId, peerId, groupId, topicId } = message;
   try {
-    return checkAddress({ channel, chatType, accountId, agentId, peerId, groupId, topicId } as Address);
+    const address = scope.check({ channel, chatType, accountId, agentId, peerId, groupId, topicId } as Address);
+    return { address, key: scope.resolve(address) };
   } catch (cause) {
     if (!isSessionError(cause, "INVALID_SESSION_KEY")) throw cause;
     throw refusal(cause.message, cause);

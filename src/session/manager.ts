@@ -4,6 +4,7 @@ import type { Address } from "../core/address.js";
 import { formatAddress } from "../core/address.js";
 import { defaultAgentId, parseConfig } from "../core/config.js";
 import { compileScopePolicy } from "../core/dm-scope.js";
+import type { MessageEntry } from "../core/entry.js";
 import { checkInbound, type InboundMessage } from "../core/inbound.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
@@ -17,7 +18,7 @@ import { type Authorize, type ChannelHooks, type Clock, type Logger, type Provid
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { Ledger } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
-import { clearSession, Session } from "./session.js";
+import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Arrival, Shell } from "./shell.js";
 import { takeTurn } from "./turn.js";
@@ -107,13 +108,18 @@ export class SessionManager implements AsyncDisposable {
   async handle(inbound: InboundMessage, options: { signal?: AbortSignal | undefined } = {}): Promise<TurnOutcome> {
     this.#assertOpen("handle");
     const { scope, queue } = this.#shell;
-    const message = checkInbound(inbound, scope.check);
-    const key = scope.resolve(message.address);
-    const { agentId } = message.address;
-    const arrival: Arrival = { key, agentId, address: formatAddress(message.address), message, signal: options.signal };
+    const message = checkInbound(inbound, scope);
+    const { key, address } = message;
+    const arrival: Arrival = {
+      key,
+      agentId: address.agentId,
+      address: formatAddress(address),
+      message,
+      signal: options.signal,
+    };
     const command = commandOf(this.#shell, arrival);
     if (command !== undefined) return runCommand(this.#shell, arrival, command);
-    const asksForAnswer = message.address.chatType === "dm" || message.mentioned;
+    const asksForAnswer = address.chatType === "dm" || message.mentioned;
     return queue.run(key, asksForAnswer, (stop) => takeTurn(this.#shell, arrival, stop));
   }
 
@@ -146,6 +152,16 @@ export class SessionManager implements AsyncDisposable {
     this.#assertOpen("list");
     checkQuery(query);
     yield* this.#shell.ledger.storage.list(query);
+  }
+
+  /**
+   * The messages of a session, as `Session.history` gives them. Makes and marks nothing, unlike `open`, so it may be used
+   * beside a host that runs on the same store.
+   * @throws SessionNotFoundError
+   */
+  async *history(key: SessionKey | string, range: HistoryRange = {}): AsyncIterable<MessageEntry> {
+    this.#assertOpen("history");
+    yield* sessionHistory(this.#shell, checkedKey(key), range);
   }
 
   /**

@@ -64,10 +64,7 @@ export class Session {
 
   /** The messages in order, as they were stored. Streams: a long history need not fit in memory. */
   async *history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
-    const { last } = range;
-    if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
-      throw new TypeError("last must be a whole number, 0 or more.");
-    yield* this.#shell.ledger.messages(await this.#record(), range);
+    yield* sessionHistory(this.#shell, this.key, range);
   }
 
   /** What the model would see now. */
@@ -115,6 +112,20 @@ export class Session {
     if (record === undefined) throw notFound(this.key, "session");
     return record;
   }
+}
+
+/** @throws SessionNotFoundError when there is no such session: reading must not make one. */
+export async function* sessionHistory(
+  shell: Shell,
+  key: SessionKey,
+  range: HistoryRange,
+): AsyncGenerator<MessageEntry> {
+  const { last } = range;
+  if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
+    throw new TypeError("last must be a whole number, 0 or more.");
+  const record = await shell.ledger.read(key);
+  if (record === undefined) throw notFound(key, "history");
+  yield* shell.ledger.messages(record, range);
 }
 
 /** @throws SessionNotFoundError when there is no such session: a clear must not make one. */

@@ -22,19 +22,26 @@ export class AgentIndex {
   readonly entries = new Map<SessionKey, IndexEntry>();
   readonly #durability: Durability;
   readonly #report: OnReport;
+  readonly #readOnly: boolean;
   #dirty = false;
   #saving: Promise<void> | undefined;
   #endPause: (() => void) | undefined;
   #closing = false;
 
-  private constructor(layout: AgentLayout, durability: Durability, report: OnReport) {
+  private constructor(layout: AgentLayout, durability: Durability, report: OnReport, readOnly: boolean) {
     this.layout = layout;
     this.#durability = durability;
     this.#report = report;
+    this.#readOnly = readOnly;
   }
 
-  static async load(layout: AgentLayout, durability: Durability, report: OnReport): Promise<AgentIndex> {
-    const index = new AgentIndex(layout, durability, report);
+  static async load(
+    layout: AgentLayout,
+    durability: Durability,
+    report: OnReport,
+    readOnly: boolean,
+  ): Promise<AgentIndex> {
+    const index = new AgentIndex(layout, durability, report, readOnly);
     await index.#load(await readIndex(layout.index));
     return index;
   }
@@ -73,7 +80,7 @@ export class AgentIndex {
   async #load(content: IndexContent): Promise<void> {
     const uuids = await this.#uuidsOnDisk();
     if (uuids === undefined) return;
-    const aside = content.state === "unreadable" ? await setAside(this.layout.index) : undefined;
+    const aside = content.state === "unreadable" && !this.#readOnly ? await setAside(this.layout.index) : undefined;
     const { entries, known } = this.#trusted(content, uuids);
     const loaded = await inSlices([...uuids], (uuid) => this.#loadOne(uuid, entries.get(uuid), known.get(uuid)));
     for (const entry of loaded) if (entry !== undefined) this.#adopt(entry, entries);
@@ -137,6 +144,7 @@ export class AgentIndex {
   }
 
   #changed(): void {
+    if (this.#readOnly) return;
     this.#dirty = true;
     if (this.#closing) return;
     this.#saving ??= this.#saveInBackground();

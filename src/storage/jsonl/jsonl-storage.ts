@@ -20,11 +20,15 @@ import { afterUpdate, catchUp } from "./projection.js";
 import type { Durability } from "./transcript.js";
 import { encodeUpdate, type ReadItem } from "./updates.js";
 
+const WRITES: ReadonlySet<string> = new Set(["update", "delete", "claim"]);
+
 export interface JsonlStorageOptions {
   /** Where the store lives; made when first written to. Transcripts stand in `<dir>/agents/<agentId>/sessions/`. */
   dir: string;
   /** What an acknowledged message survives. Default `always`: also a power cut. */
   durability?: Durability | undefined;
+  /** Leaves every file as it is, also an index that is missing or unreadable; a call that would write rejects. Default false. */
+  readOnly?: boolean | undefined;
   /** Told what was met and dealt with: lines that could not be read, an index that was rebuilt. Default: nobody. */
   onReport?: OnReport | undefined;
 }
@@ -37,6 +41,7 @@ export interface JsonlStorageOptions {
 export class JsonlStorage implements SessionStorage {
   readonly #layout: Layout;
   readonly #durability: Durability;
+  readonly #readOnly: boolean;
   readonly #report: OnReport;
   readonly #indexes = new Map<string, Promise<AgentIndex>>();
   readonly #keyOf = new Map<string, SessionKey>();
@@ -46,12 +51,13 @@ export class JsonlStorage implements SessionStorage {
   #closing: Promise<void> | undefined;
 
   constructor(options: JsonlStorageOptions) {
-    const { dir, durability = "always", onReport = () => undefined } = options;
+    const { dir, durability = "always", readOnly = false, onReport = () => undefined } = options;
     if (typeof dir !== "string" || dir === "")
       throw new TypeError("JsonlStorage needs dir, the directory of the store.");
     if (durability !== "always" && durability !== "off") throw new TypeError('durability must be "always" or "off".');
     this.#layout = new Layout(dir);
     this.#durability = durability;
+    this.#readOnly = readOnly;
     this.#report = onReport;
   }
 
@@ -219,7 +225,7 @@ export class JsonlStorage implements SessionStorage {
   #index(agentId: string): Promise<AgentIndex> {
     const existing = this.#indexes.get(agentId);
     if (existing !== undefined) return existing;
-    const loading = AgentIndex.load(this.#layout.agent(agentId), this.#durability, this.#report);
+    const loading = AgentIndex.load(this.#layout.agent(agentId), this.#durability, this.#report, this.#readOnly);
     this.#indexes.set(agentId, loading);
     // A load that failed is tried again by the next call, once its cause is gone.
     loading.catch(() => this.#indexes.delete(agentId));
@@ -271,6 +277,9 @@ export class JsonlStorage implements SessionStorage {
 
   async #guarded<T>(operation: string, key: SessionKey | undefined, work: () => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) throw closedFault(operation, key);
+    if (this.#readOnly && WRITES.has(operation)) {
+      throw new StorageError("This storage was opened to be read only.", { operation: `storage.${operation}`, key });
+    }
     try {
       return await work();
     } catch (error) {

@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import { JsonlStorage, type SessionKey, SessionManager, type SessionStorage } from "../../src/index.js";
+import { builders, scriptedProvider } from "../../src/testing.js";
+import { all, deferred, linesOf, tempDir } from "./store-dir.js";
+
+const KEY = "agent:main:telegram:dm:1" as SessionKey;
+
+/** A storage whose process dies at its n-th call: before it does anything, or after it did it but before anyone hears of it. */
+function dyingStorage(storage: SessionStorage, dieAt: number, when: "before" | "after") {
+  const death = deferred();
+  let calls = 0;
+  let dead = false;
+  const never = new Promise<never>(() => {});
+  const call = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (dead) return never;
+    calls += 1;
+    const mine = calls;
+    if (mine === dieAt && when === "before") {
+      dead = true;
+      death.resolve();
+      return never;
+    }
+    const result = await work();
+    if (mine === dieAt) {
+      dead = true;
+      death.resolve();
+    }
+    return dead ? never : result;
+  };
+  const dying: SessionStorage = {
+    read: (key) => call(() => storage.read(key)),
+    update: (...args) => call(() => storage.update(...args)),
+    claim: (...args) => call(() => storage.claim(...args)),
+    delete: (key) => call(() => storage.delete(key)),
+    list: (query) => storage.list(query),
+    async *entries(uuid, range) {
+      await call(async () => undefined);
+      yield* storage.entries(uuid, range);
+    },
+    close: () => storage.close(),
+  };
+  return { storage: dying, death: death.promise, calls: () => calls };
+}
+
+describe("G5 a process that dies at any call of the storage", () => {
+  test.each(["before", "after"] as const)(
+    "loses no acknowledged message, duplicates nothing and bricks nothing (%s)",
+    async (when) => {
+      let reached = 0;
+      for (let dieAt = 1; ; dieAt += 1) {
+        const dir = tempDir();
+        const { dm } = builders();
+        const provider = scriptedProvider(async ({ record }) => {
+          await record({
+            role: "assistant",
+            content: [{ type: "tool-call", toolCallId: "c", toolName: "t", input: {} }],
+          });
+          await record({ role: "tool", content: [{ type: "tool-result", toolCallId: "c", toolName: "t", output: 1 }] });
+          return "answer";
+        });
+        const dying = dyingStorage(new JsonlStorage({ dir, durability: "off" }), dieAt, when);
+        const first = new SessionManager({ storage: dying.storage, provider });
+        const message = dm("1", "one");
+        const finished = first.handle(message).then(() => "finished" as const);
+        const ended = await Promise.race([finished, dying.death.then(() => "died" as const)]);
+        if (ended === "finished") break;
+        reached += 1;
+
+        const later = scriptedProvider(() => "later answer");
+        await using second = new SessionManager({ dir, provider: later, durability: "off" });
+        const interrupted: string[] = [];
+        second.on("turn.interrupted", ({ turn }) => interrupted.push(turn));
+        await second.recover();
+        expect(await second.handle(dm("1", "two"))).toMatchObject({ status: "replied", text: "later answer" });
+
+        const lines = await linesOf(second, dir, KEY);
+        const users = lines.filter((line) => line.role === "user");
+        expect(users.filter((line) => line.content === "two")).toHaveLength(1);
+        expect(users.filter((line) => line.content === "one").length).toBeLessThanOrEqual(1);
+        for (const user of users) {
+          expect(lines.filter((line) => line.type === "turn" && line.of === user.id)).toHaveLength(1);
+        }
+        const one = users.find((line) => line.content === "one");
+        const end = lines.find((line) => line.type === "turn" && line.of === one?.id);
+        expect(interrupted).toEqual(end?.status === "interrupted" ? [one?.id] : []);
+        // The model is called only once the message is stored.
+        if (provider.requests.length > 0) expect(one).toBeDefined();
+        // What the next call is shown is complete: every tool call has its result at once behind it.
+        const shown = later.requests.at(-1)?.messages ?? [];
+        shown.forEach((m, i) => {
+          const calls = Array.isArray(m.content) && m.content.some((part) => part.type === "tool-call");
+          if (calls) expect(shown[i + 1]?.role).toBe("tool");
+        });
+      }
+      expect(reached).toBeGreaterThanOrEqual(8);
+    },
+  );
+});
+
+test("an interrupted turn is found when its session is opened, and reported with its message id", async () => {
+  const dir = tempDir();
+  const started = deferred();
+  const first = new SessionManager({
+    dir,
+    provider: scriptedProvider(() => {
+      started.resolve();
+      return deferred<string>().promise;
+    }),
+  });
+  void first.handle(builders().dm("1", "one", { messageId: "77" }));
+  await started.promise;
+  // The first manager is never closed: its process is gone.
+  await using second = new SessionManager({ dir });
+  const seen: unknown[] = [];
+  second.on("turn.interrupted", (event) => seen.push(event.messageId));
+  const session = await second.open(KEY);
+  await second.open(KEY);
+  expect(seen).toEqual(["77"]);
+  expect((await all(session.history())).map((message) => message.content)).toEqual(["one"]);
+  expect((await linesOf(second, dir, KEY)).at(-1)).toMatchObject({ type: "turn", status: "interrupted" });
+});
+
+test("recover marks the turns of every session once, and leaves running ones alone", async () => {
+  const dir = tempDir();
+  const both = [deferred(), deferred()];
+  const first = new SessionManager({
+    dir,
+    provider: scriptedProvider(({ key }) => {
+      both[key.endsWith("1") ? 0 : 1]?.resolve();
+      return deferred<string>().promise;
+    }),
+  });
+  const { dm } = builders();
+  void first.handle(dm("1", "one"));
+  void first.handle(dm("2", "two"));
+  await Promise.all(both.map(({ promise }) => promise));
+
+  const running = deferred();
+  const answer = deferred<string>();
+  await using second = new SessionManager({
+    dir,
+    provider: scriptedProvider(() => {
+      running.resolve();
+      return answer.promise;
+    }),
+  });
+  const mine = second.handle(dm("3", "three"));
+  await running.promise;
+  expect((await second.recover()).map(({ key }) => key).sort()).toEqual([KEY, "agent:main:telegram:dm:2"]);
+  expect(await second.recover()).toEqual([]);
+  answer.resolve("ok");
+  expect(await mine).toMatchObject({ status: "replied" });
+});
