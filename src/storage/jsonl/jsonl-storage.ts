@@ -1,24 +1,25 @@
 import { randomUUID } from "node:crypto";
-import { readdir, unlink, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
+import { readdir, unlink } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import { type HeaderEntry, TRANSCRIPT_VERSION, type TranscriptEntry } from "../../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import { initialRecord, project, type SessionRecord } from "../../core/record.js";
-import { ClaimLostError, StorageError, UnsupportedVersionError } from "../../errors.js";
+import { ClaimLostError, UnsupportedVersionError } from "../../errors.js";
 import { type CheckedChange, copyJson, decide } from "../change.js";
 import { Claims } from "../claims.js";
 import { selectRecords } from "../list-query.js";
 import type { OnReport } from "../report.js";
 import type { Claim, EntryRange, ListQuery, SessionStorage, Updater } from "../storage.js";
 import { AgentIndex } from "./agent-index.js";
+import { inRange } from "./entry-range.js";
 import { closedFault, codeOf, storageFault } from "./fault.js";
 import type { IndexEntry } from "./index-file.js";
 import { KeyedMutex } from "./keyed-mutex.js";
 import { isUuid, Layout, makePrivateDir } from "./layout.js";
+import { showLock } from "./lock-file.js";
 import { afterUpdate, catchUp } from "./projection.js";
 import type { Durability } from "./transcript.js";
-import { encodeUpdate, type ReadItem } from "./updates.js";
+import { encodeUpdate } from "./updates.js";
 
 const WRITES: ReadonlySet<string> = new Set(["update", "delete", "claim"]);
 
@@ -124,7 +125,12 @@ export class JsonlStorage implements SessionStorage {
   async claim(key: SessionKey, options: { signal?: AbortSignal | undefined } = {}): Promise<Claim> {
     return this.#guarded("claim", key, async () => {
       const index = await this.#index(parseSessionKey(key).agentId);
-      return this.#claims.acquire(key, options.signal, (token) => this.#showLock(index, key, token));
+      return this.#claims.acquire(key, options.signal, (token) => {
+        const uuid = index.entries.get(key)?.record.uuid;
+        return uuid === undefined
+          ? Promise.resolve(async () => undefined)
+          : showLock(index.layout.lock(uuid), key, token);
+      });
     });
   }
 
@@ -260,21 +266,6 @@ export class JsonlStorage implements SessionStorage {
     return undefined;
   }
 
-  // The file tells an operator that a turn runs and who runs it. It excludes nobody: within this process the claim does.
-  async #showLock(index: AgentIndex, key: SessionKey, token: string): Promise<() => Promise<void>> {
-    const uuid = index.entries.get(key)?.record.uuid;
-    if (uuid === undefined) return async () => undefined;
-    const path = index.layout.lock(uuid);
-    await writeFile(path, `${JSON.stringify({ host: hostname(), pid: process.pid, token })}\n`, { mode: 0o600 });
-    return async () => {
-      try {
-        await unlink(path);
-      } catch (error) {
-        if (codeOf(error) !== "ENOENT") throw storageFault(error, "claim", key);
-      }
-    };
-  }
-
   async #guarded<T>(operation: string, key: SessionKey | undefined, work: () => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) throw closedFault(operation, key);
     if (this.#readOnly && WRITES.has(operation)) {
@@ -291,24 +282,4 @@ export class JsonlStorage implements SessionStorage {
 function headerOf(record: SessionRecord): HeaderEntry {
   const { uuid, key, created, ancestors } = record;
   return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
-}
-
-async function* inRange(items: AsyncIterable<ReadItem>, range: EntryRange): AsyncGenerator<TranscriptEntry> {
-  let inside = range.after === undefined;
-  const tail: TranscriptEntry[] = [];
-  for await (const item of items) {
-    if (!("update" in item)) continue;
-    for (const entry of item.update.entries) {
-      if (!inside) {
-        inside = entry.id === range.after;
-      } else if (range.last === undefined) {
-        yield entry;
-      } else {
-        tail.push(entry);
-        if (tail.length > range.last) tail.shift();
-      }
-    }
-  }
-  if (!inside) throw new StorageError("No entry has the id given as `after`.", { operation: "storage.entries" });
-  yield* tail;
 }
