@@ -1,5 +1,5 @@
 import { InvalidSessionKeyError } from "../errors.js";
-import { assertAgentId, assertPlace } from "./key.js";
+import { assertAgentId, assertPlace, MAX_KEY_BYTES } from "./key.js";
 import { assertSegment, escapeSegment, unescapeSegment } from "./segment.js";
 
 /**
@@ -47,6 +47,17 @@ export type CheckedAddress =
 export function checkAddress(address: Address, defaultAgentId: string = DEFAULT_AGENT): CheckedAddress {
   if (typeof address !== "object" || address === null)
     throw new InvalidSessionKeyError("An address must be an object.");
+  const checked = checkParts(address, defaultAgentId);
+  // Also where no part of it reaches the key, as under dmScope `main`: the address is kept with every message.
+  if (new TextEncoder().encode(formatAddress(checked)).length > MAX_KEY_BYTES) {
+    throw new InvalidSessionKeyError(
+      `The address exceeds ${MAX_KEY_BYTES} bytes; an id this long is not a platform's.`,
+    );
+  }
+  return checked;
+}
+
+function checkParts(address: Address, defaultAgentId: string): CheckedAddress {
   const { chatType, channel, accountId = DEFAULT_ACCOUNT, agentId = defaultAgentId } = address;
   assertAgentId(agentId);
   assertPlace(channel, "channel");
@@ -82,13 +93,12 @@ export function formatAddress(address: CheckedAddress): string {
 
 /** Reads what `formatAddress` wrote; its agent is not part of it. `undefined` for any other text. */
 export function parseAddress(text: string): CheckedAddress | undefined {
-  const [channel, accountId, word, id, topicWord, topicId] = text.split(":").map(unescapeSegment);
+  const [channel, accountId, word, id, , topicId] = text.split(":").map(unescapeSegment);
   if (channel === undefined || accountId === undefined || id === undefined) return undefined;
   const place = { channel, accountId, agentId: DEFAULT_AGENT };
-  if (word === "dm") return { chatType: "dm", peerId: id, ...place };
-  if (word === "group")
-    return { chatType: "group", groupId: id, topicId: topicWord === "topic" ? topicId : undefined, ...place };
-  return undefined;
+  const address: CheckedAddress =
+    word === "dm" ? { chatType: "dm", peerId: id, ...place } : { chatType: "group", groupId: id, topicId, ...place };
+  return formatAddress(address) === text ? address : undefined;
 }
 
 function refuse(value: unknown, name: string, where: string): void {

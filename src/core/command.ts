@@ -1,4 +1,6 @@
 import { ACTIVATION_MODES, type ActivationMode } from "./activation.js";
+import type { SessionKey } from "./key.js";
+import { isModelName } from "./state.js";
 
 /** What a person can tell the session itself, instead of the model. */
 export type Command =
@@ -23,9 +25,6 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS;
 
-/** The longest model name: it is kept in the index. */
-const MAX_MODEL_CHARS = 256;
-
 // `/word`, `/word@bot`, and the `/word: argument` that people type as well.
 const SHAPE = /^\/([a-z]+)(?:@([^\s:]+))?:?(?:\s+([\s\S]*))?$/i;
 
@@ -48,7 +47,7 @@ export function parseCommand(text: string, options: { botName?: string | undefin
 function readArguments(name: CommandName, args: string): Command {
   if (name === "model") {
     if (args === "") return { name };
-    return /\s/.test(args) || args.length > MAX_MODEL_CHARS ? { name: "usage", of: name } : { name, model: args };
+    return /\s/.test(args) || !isModelName(args) ? { name: "usage", of: name } : { name, model: args };
   }
   if (name === "activation") {
     if (args === "") return { name };
@@ -62,7 +61,7 @@ function readArguments(name: CommandName, args: string): Command {
 export interface CommandRequest {
   command: CommandName;
   sender: { id: string; name?: string } | undefined;
-  key: string;
+  key: SessionKey;
 }
 
 /** What anyone may ask for in a group without the host's say: it changes nothing. */

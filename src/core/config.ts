@@ -6,6 +6,7 @@ import { compileIdentityLinks, type IdentityLinks } from "./identity-links.js";
 import { isAgentId } from "./key.js";
 import type { SendPolicy } from "./send-policy.js";
 import { closestWord } from "./spelling.js";
+import { modelName } from "./state.js";
 
 /** How far an agent's session tools may look, from narrow to wide. */
 export const VISIBILITIES = ["self", "tree", "agent", "all"] as const;
@@ -45,7 +46,7 @@ const agentId = z
   .refine(isAgentId, 'expected 1 to 64 characters of a-z, 0-9, "_" and "-", starting with a letter or digit');
 const tokens = z.int().nonnegative();
 const modelSetting = z
-  .union([z.string().min(1).max(256), z.looseObject({ primary: z.string().min(1).max(256).optional() })])
+  .union([modelName, z.looseObject({ primary: modelName.optional() })])
   .transform((model) => (typeof model === "string" ? model : model.primary));
 
 const sendRule = z.strictObject({
@@ -59,6 +60,13 @@ const sendRule = z.strictObject({
     .optional(),
 });
 
+const links = z
+  .custom<Record<string, string[]>>(
+    (value) => typeof value !== "object" || value === null || !Object.hasOwn(value, "__proto__"),
+    '"__proto__" cannot be the name of a person',
+  )
+  .pipe(z.record(z.string(), z.array(z.string())));
+
 // Every section lists the settings that are ours. What else stands in it belongs to someone else and is left alone, unless
 // it is within two edits of one of ours: then it is a slip, and silence would leave its author with a default they did
 // not choose. `others` are real settings that happen to be that close.
@@ -67,7 +75,7 @@ const session = section(
   {
     dmScope: z.enum(DM_SCOPES).default(DEFAULT_DM_SCOPE),
     mainKey: agentId.default("main"),
-    identityLinks: z.record(z.string(), z.array(z.string())).default({}),
+    identityLinks: links.default({}),
     threads: z.enum(THREAD_MODES).default("separate"),
     sendPolicy: z
       .strictObject({ default: z.enum(["allow", "deny"]).optional(), rules: z.array(sendRule).optional() })
@@ -109,7 +117,7 @@ const rootSettings = {
   }).prefault({}),
 };
 
-const configSchema = section("", rootSettings, ["agent"]);
+const configSchema = section("", rootSettings, ["agent", "hooks", "imessage"]);
 
 /**
  * Reads settings in the shape of `openclaw.json` and fills in the defaults. Parsing what it returned changes nothing.
@@ -125,7 +133,7 @@ export function parseConfig(value: unknown): SessionsConfig {
     throw new InvalidConfigError(`The config was not accepted. ${issues.join(" ")}`);
   }
   const config = result.data as SessionsConfig;
-  compileIdentityLinks(config.session.identityLinks);
+  compileIdentityLinks(config.session.identityLinks, config.session.dmScope !== "per-channel-peer");
   const ids = config.agents.list.map((entry) => entry.id);
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined)

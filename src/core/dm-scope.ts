@@ -53,7 +53,7 @@ export function compileScopePolicy(policy: ScopePolicy): CompiledScopePolicy {
   assertOneOf(threads, THREAD_MODES, "session.threads");
   configured(() => assertAgentId(mainKey, "session.mainKey"));
   configured(() => assertAgentId(defaultAgentId, "defaultAgentId"));
-  const identityOf = compileIdentityLinks(policy.identityLinks);
+  const identityOf = compileIdentityLinks(policy.identityLinks, dmScope !== "per-channel-peer");
   return {
     check: (address) => checkAddress(address, defaultAgentId),
     resolve: (address) =>

@@ -19,7 +19,7 @@ interface LinkedId {
 }
 
 /** A person an address was linked to. */
-export interface Identity {
+interface Identity {
   name: string;
   /** The first id listed for this person on the address's channel (and account, when `accountId` is given). */
   firstPeer(channel: string, accountId?: string): string | undefined;
@@ -28,8 +28,12 @@ export interface Identity {
 /** Looks up the person behind a DM address, or `undefined` for someone nobody linked. */
 export type IdentityLookup = (address: CheckedAddress & { chatType: "dm" }) => Identity | undefined;
 
-/** @throws InvalidConfigError for a bare id, a malformed one, or one linked to two people. */
-export function compileIdentityLinks(links: IdentityLinks = {}): IdentityLookup {
+/**
+ * `accountsApart` says whether the keys can tell two people apart who have the same id on two accounts of a channel. Under
+ * `per-channel-peer` they cannot: both would be `channel:dm:id`.
+ * @throws InvalidConfigError for a bare id, a malformed one, or one linked to two people.
+ */
+export function compileIdentityLinks(links: IdentityLinks = {}, accountsApart = true): IdentityLookup {
   const ids = new Map<string, { identity: Identity; accountId: string | undefined }[]>();
   for (const [name, texts] of Object.entries(links)) {
     const listed = texts.map((text, index) =>
@@ -47,12 +51,16 @@ export function compileIdentityLinks(links: IdentityLinks = {}): IdentityLookup 
       const rival = others.find(
         (other) =>
           other.identity.name !== name &&
-          (other.accountId === undefined || id.accountId === undefined || other.accountId === id.accountId),
+          (!accountsApart ||
+            other.accountId === undefined ||
+            id.accountId === undefined ||
+            other.accountId === id.accountId),
       );
       if (rival !== undefined) {
         throw new InvalidConfigError(
           `session.identityLinks gives one id to two people, ${JSON.stringify(rival.identity.name)} and ${JSON.stringify(name)}: ` +
-            "they would read each other's conversation. Keep it under one name.",
+            "they would read each other's conversation. Keep it under one name" +
+            (accountsApart ? "." : ", or use dmScope per-account-channel-peer if its accounts tell them apart."),
         );
       }
       ids.set(slot, [...others, { identity, accountId: id.accountId }]);

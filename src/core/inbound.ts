@@ -3,7 +3,7 @@ import { InvalidMessageError, isSessionError } from "../errors.js";
 import type { Address, CheckedAddress } from "./address.js";
 import type { CompiledScopePolicy } from "./dm-scope.js";
 import type { SessionKey } from "./key.js";
-import { type ContentPart, contentSchema, describeIssues } from "./message.js";
+import { type ContentPart, contentSchema, describeIssues, saysNothing } from "./message.js";
 
 /** A message from a person: an address and what was said. */
 export interface InboundMessage {
@@ -56,6 +56,12 @@ export const MAX_MESSAGE_BYTES = 1_048_576;
 // Below this a number of milliseconds lies before 1973: it was meant in seconds, as Telegram's `date` is.
 const FIRST_PLAUSIBLE_MS = 100_000_000_000;
 
+// Date reads any text that ends in a number as some year.
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+
+// What a person can say. A tool result from outside would pass for the outcome of a call of the agent's.
+const SPOKEN: ReadonlySet<ContentPart["type"]> = new Set(["text", "image", "file"]);
+
 const optionalText = z.string().optional();
 
 const inboundSchema = z.strictObject({
@@ -86,7 +92,10 @@ export function checkInbound(inbound: InboundMessage, scope: CompiledScopePolicy
     );
   }
   const content = (message.text ?? message.content) as string | ContentPart[];
-  if (content.length === 0) throw refusal("it says nothing: text or content is empty.");
+  if (saysNothing(content)) throw refusal("it says nothing: text or content is empty.");
+  if (typeof content !== "string" && !content.every((part) => SPOKEN.has(part.type))) {
+    throw refusal("content may hold text, image and file parts; tool traffic and reasoning are the model's.");
+  }
   checkSize(content);
   const { address, key } = locate(message as InboundMessage, scope);
   const sender = message.sender ?? (address.chatType === "dm" ? { id: address.peerId } : undefined);
@@ -139,7 +148,8 @@ function isoTime(timestamp: string | number | Date): string {
     throw refusal("timestamp is a number of milliseconds; this one looks like seconds. Multiply it by 1000.");
   }
   const date = new Date(timestamp);
-  if (Number.isNaN(date.getTime())) throw refusal("timestamp is not a time.");
+  if (Number.isNaN(date.getTime()) || (typeof timestamp === "string" && !ISO_TIME.test(timestamp)))
+    throw refusal("timestamp is not a time.");
   return date.toISOString();
 }
 

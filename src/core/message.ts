@@ -72,6 +72,12 @@ export function textOf(message: Pick<Message, "content">): string {
   return message.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
 }
 
+/** Whether a message has neither words nor anything else: providers refuse those. */
+export function saysNothing(content: Message["content"]): boolean {
+  if (typeof content === "string") return content === "";
+  return content.every((part) => part.type === "text" && part.text === "");
+}
+
 /** Where a value stopped fitting its schema, as `path: what was expected`. Never holds the value itself. */
 export function describeIssues(error: z.ZodError): string {
   return error.issues.map((issue) => `${issue.path.map(String).join(".") || "the value"}: ${issue.message}`).join("; ");

@@ -35,13 +35,15 @@ export interface SeenMessage {
   id: string;
 }
 
-// 32 messages reach further back than a platform's retries do in a chat, and 2,048 bytes keep an index entry under 4 kB
-// with room for its state.
+// 32 messages reach further back than a platform's retries do in a chat. The bytes keep a record without its `extra` under
+// 4 kB, also where its key is as long as a key may be.
 const MAX_RECENT = 32;
 const MAX_RECENT_BYTES = 2048;
+const MAX_KEY_AND_RECENT_BYTES = 3000;
 
 // Enough to meet a second person behind the several addresses of a first, and bounded.
 const MAX_SHARED_BY = 8;
+const MAX_SHARED_BYTES = 768;
 
 /** The record of a session nobody has spoken in. */
 export function initialRecord(session: {
@@ -83,14 +85,14 @@ function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
       lastActive: later(record.lastActive, entry.timestamp),
       messageCount: record.messageCount + (entry.cleared ? 0 : 1),
       openTurns: entry.turn ? [...record.openTurns, entry.id] : record.openTurns,
-      recentMessages: remember(record.recentMessages, entry),
+      recentMessages: remember(record, entry),
       contextTokens: entry.usage === undefined || entry.cleared ? record.contextTokens : promptSize(entry.usage),
       sharedBy: sharedBy(record, entry),
     };
   }
   if (isEntryOf(entry, "turn")) return { ...record, openTurns: record.openTurns.filter((id) => id !== entry.of) };
   if (isEntryOf(entry, "clear")) return { ...record, messageCount: 0, contextTokens: null, lastClear: entry.id };
-  if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record.recentMessages, entry) };
+  if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record, entry) };
   const state = foldState(record.state, entry);
   if (isEntryOf(entry, "compaction")) return { ...record, state, contextTokens: null };
   return state === record.state ? record : { ...record, state };
@@ -106,16 +108,18 @@ export function foldState(state: SessionState, entry: TranscriptEntry): SessionS
 // The longest suffix within both bounds. Every suffix of a suffix within bounds is within them too, which is what makes
 // trimming after each entry the same as trimming once at the end.
 function remember(
-  recent: SeenMessage[],
+  { key, recentMessages: recent }: SessionRecord,
   entry: { id: string; messageId?: string | undefined; address?: string | undefined },
 ): SeenMessage[] {
   if (entry.messageId === undefined) return recent;
   const all = [...recent, { messageId: entry.messageId, address: entry.address ?? "", id: entry.id }];
+  const limit = Math.min(MAX_RECENT_BYTES, MAX_KEY_AND_RECENT_BYTES - jsonBytes(key));
   let bytes = 0;
   let from = all.length;
   while (from > 0 && all.length - from < MAX_RECENT) {
-    bytes += new TextEncoder().encode(JSON.stringify(all[from - 1])).length;
-    if (bytes > MAX_RECENT_BYTES) break;
+    bytes += jsonBytes(all[from - 1]);
+    // The newest is kept whatever its size, or a platform with long ids would have no redelivery recognised at all.
+    if (bytes > limit && from < all.length) break;
     from -= 1;
   }
   return all.slice(from);
@@ -130,10 +134,17 @@ function sharedBy(record: SessionRecord, entry: { role: string; address?: string
   const { address } = entry;
   if (address === undefined || record.sharedBy.length >= MAX_SHARED_BY || record.sharedBy.includes(address))
     return record.sharedBy;
-  return parseSessionKey(record.key).kind === "main" ? [...record.sharedBy, address] : record.sharedBy;
+  if (parseSessionKey(record.key).kind !== "main") return record.sharedBy;
+  const shared = [...record.sharedBy, address];
+  return jsonBytes(shared) > MAX_SHARED_BYTES ? record.sharedBy : shared;
+}
+
+function jsonBytes(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).length;
 }
 
 // Other tools write times without milliseconds, which do not compare as text; a time that is none moves nothing.
 function later(current: string, candidate: string): string {
-  return Date.parse(candidate) > Date.parse(current) ? candidate : current;
+  const time = Date.parse(candidate);
+  return Number.isNaN(time) || Date.parse(current) >= time ? current : candidate;
 }

@@ -37,9 +37,13 @@ export const MAX_EXTRA_BYTES = 4096;
 // A record is read and copied on every message, so the sum is bounded too.
 const MAX_EXTRA_SETTINGS = 32;
 
-const MAX_NAME_CHARS = 256;
+const MAX_NAME_BYTES = 256;
 
-const modelName = z.string().min(1).max(MAX_NAME_CHARS);
+/** A model's name. Its length is counted as it is written in the index, where a character can take six bytes. */
+export const modelName = z
+  .string()
+  .min(1)
+  .refine((name) => jsonBytes(name) <= MAX_NAME_BYTES + 2, `expected at most ${MAX_NAME_BYTES} bytes`);
 
 /** Whether a value can be kept as a model's name: the index holds it. */
 export function isModelName(value: unknown): value is string {
@@ -50,10 +54,14 @@ export const statePatchSchema = z.looseObject({
   model: modelName.nullable().optional(),
   modelOverride: modelName.nullable().optional(),
   activationMode: z.enum(ACTIVATION_MODES).optional(),
-  extra: z.record(z.string(), z.json()).optional(),
+  // What was read from a file is JSON already, and checking that again would go as deep as the value nests.
+  extra: z.record(z.string(), z.unknown()).optional(),
 });
 
-const hostPatchSchema = statePatchSchema.omit({ model: true }).strict();
+const hostPatchSchema = statePatchSchema
+  .omit({ model: true })
+  .extend({ extra: z.record(z.string(), z.json()).optional() })
+  .strict();
 
 /** The settings of a session nobody has set anything in: in a group the agent waits to be mentioned. */
 export function initialState(kind: ParsedSessionKey["kind"]): SessionState {
@@ -83,7 +91,7 @@ export function applyPatch(state: SessionState, patch: StatePatch): SessionState
  * @throws InvalidConfigError naming the setting that is unknown, of the wrong type or too large.
  */
 export function checkPatch(patch: unknown, state: SessionState): StatePatch {
-  const result = hostPatchSchema.safeParse(patch);
+  const result = parseHostPatch(patch);
   if (!result.success) {
     throw new InvalidConfigError(
       `The settings were not changed: ${describeIssues(result.error)}. Settings are modelOverride, activationMode and extra.`,
@@ -91,10 +99,10 @@ export function checkPatch(patch: unknown, state: SessionState): StatePatch {
   }
   const checked = result.data as StatePatch;
   for (const [name, value] of Object.entries(checked.extra ?? {})) {
-    const bytes = new TextEncoder().encode(JSON.stringify({ [name]: value })).length;
+    const bytes = jsonBytes({ [name]: value });
     if (bytes > MAX_EXTRA_BYTES) {
       throw new InvalidConfigError(
-        `extra.${name.slice(0, MAX_NAME_CHARS)} takes ${bytes} bytes of JSON; at most ${MAX_EXTRA_BYTES} fit in a session's state. ` +
+        `extra.${name.slice(0, MAX_NAME_BYTES)} takes ${bytes} bytes of JSON; at most ${MAX_EXTRA_BYTES} fit in a session's state. ` +
           "Keep it in a store of your own and put its id here.",
       );
     }
@@ -105,4 +113,24 @@ export function checkPatch(patch: unknown, state: SessionState): StatePatch {
     );
   }
   return checked;
+}
+
+function parseHostPatch(patch: unknown) {
+  const extra = (patch as { extra?: unknown } | null | undefined)?.extra;
+  if (typeof extra === "object" && extra !== null && Object.hasOwn(extra, "__proto__")) {
+    throw new InvalidConfigError('The settings were not changed: "__proto__" cannot be the name of a setting.');
+  }
+  try {
+    JSON.stringify(extra);
+    return hostPatchSchema.safeParse(patch);
+  } catch (cause) {
+    throw new InvalidConfigError(
+      "The settings were not changed: extra cannot be written as JSON; it is circular, nested too deep or holds a BigInt.",
+      { cause },
+    );
+  }
+}
+
+function jsonBytes(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).length;
 }

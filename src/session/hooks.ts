@@ -37,6 +37,7 @@ export interface GenerateRequest {
 export interface GenerateResult {
   messages: Message[];
   usage?: Usage | undefined;
+  /** The provider's word for why it stopped. With `aborted` or `error` the text counts as cut off, and the model is told so. */
   stopReason?: string | undefined;
 }
 

@@ -34,21 +34,22 @@ export async function reportInterrupted(
   return reports;
 }
 
-/** Marks the open turns of a session as interrupted, unless this manager is running one of them. */
+/**
+ * Marks the open turns of a session as interrupted, unless this manager is running one of them. The claim is enough to keep
+ * turns out meanwhile; waiting in the queue could wait for a command whose `authorize` asked for this very session.
+ */
 export async function settleInterrupted(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
   const { key } = record;
   if (record.openTurns.length === 0 || shell.queue.busy(key)) return [];
-  return shell.queue.run(key, false, async () => {
-    await using claim = await shell.ledger.storage.claim(key);
-    let open: readonly string[] = [];
-    const settled = await shell.ledger.append(
-      key,
-      (current) => {
-        open = current.openTurns;
-        return interruptedEntries(open);
-      },
-      claim,
-    );
-    return reportInterrupted(shell, settled.record, open);
-  });
+  await using claim = await shell.ledger.storage.claim(key);
+  let open: readonly string[] = [];
+  const settled = await shell.ledger.append(
+    key,
+    (current) => {
+      open = current.openTurns;
+      return interruptedEntries(open);
+    },
+    claim,
+  );
+  return reportInterrupted(shell, settled.record, open);
 }

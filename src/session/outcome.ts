@@ -18,7 +18,7 @@ export type TurnOutcome =
 export const NO_REPLY = "NO_REPLY";
 
 /** The words to send: those of the last message that has any. Earlier ones stood between tool steps. */
-export function replyText(messages: readonly MessageEntry[]): string {
+function replyText(messages: readonly MessageEntry[]): string {
   const spoken = messages.findLast((message) => message.role === "assistant" && textOf(message).trim() !== "");
   return spoken === undefined ? "" : textOf(spoken);
 }

@@ -151,3 +151,27 @@ test("recover marks the turns of every session once, and leaves running ones alo
   answer.resolve("ok");
   expect(await mine).toMatchObject({ status: "replied" });
 });
+
+test("an authorize that opens the session it is asked about does not wait for itself", async () => {
+  const dir = tempDir();
+  const started = deferred();
+  const first = new SessionManager({
+    dir,
+    provider: scriptedProvider(() => {
+      started.resolve();
+      return deferred<string>().promise;
+    }),
+  });
+  const { inGroup } = builders();
+  void first.handle(inGroup("-1", "ann", "@bot hi", { mentioned: true }));
+  await started.promise;
+  await using second = new SessionManager({
+    dir,
+    authorize: async ({ key }) =>
+      (await (await second.open(key)).status()).state.extra.admin === undefined,
+  });
+  expect(await second.handle(inGroup("-1", "ann", "/clear"))).toMatchObject({
+    status: "command",
+    text: expect.stringMatching(/cleared/),
+  });
+});
