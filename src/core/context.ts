@@ -57,14 +57,19 @@ function toMessage(entry: MessageEntry, nameSenders: boolean): Message {
   return nameSenders && role === "user" && entry.sender !== undefined ? withSender(message, entry.sender) : message;
 }
 
+// In the text and not as the message's `name`: providers without a place for names drop those, and others refuse spaces.
+// Later lines are indented, so that a message cannot begin a line with another speaker's name.
 function withSender(message: Message, sender: { id: string; name?: string }): Message {
-  const name = displayName(sender);
-  const prefix = `${name}: `;
+  const indented = (text: string) => text.replace(/\r\n|[\n\r\u2028\u2029]/g, "\n  ");
+  const prefix = `${displayName(sender)}: `;
   const content: Message["content"] =
     typeof message.content === "string"
-      ? prefix + message.content
-      : [{ type: "text", text: prefix } satisfies ContentPart, ...message.content];
-  return { ...message, content, name };
+      ? prefix + indented(message.content)
+      : [
+          { type: "text", text: prefix } satisfies ContentPart,
+          ...message.content.map((part) => (part.type === "text" ? { ...part, text: indented(part.text) } : part)),
+        ];
+  return { ...message, content };
 }
 
 // A name is the sender's own choice. On one line, without a colon, it cannot pass for the next speaker.

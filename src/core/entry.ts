@@ -44,6 +44,8 @@ export interface TurnEntry extends EntryBase {
   of: string;
   status: "completed" | "aborted" | "failed" | "interrupted";
   error?: { code: string };
+  /** What the last call cost, when every message of the turn had been stored before it was known. */
+  usage?: Usage;
 }
 
 /** A barrier: what stands before it is out of the window, what was set stays set. */
@@ -135,6 +137,7 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     of: z.string(),
     status: z.enum(["completed", "aborted", "failed", "interrupted"]),
     error: error.optional(),
+    usage: usageSchema.optional(),
   }),
   clear: z.looseObject({ ...base, type: z.literal("clear") }),
   compaction: z.looseObject({ ...base, type: z.literal("compaction"), summary: z.string(), firstKept: z.string() }),

@@ -62,6 +62,9 @@ const ISO_TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-
 // What a person can say. A tool result from outside would pass for the outcome of a call of the agent's.
 const SPOKEN: ReadonlySet<ContentPart["type"]> = new Set(["text", "image", "file"]);
 
+// Clocks of platforms differ from ours, and by less than this.
+const ONE_DAY_MS = 86_400_000;
+
 const optionalText = z.string().optional();
 
 const inboundSchema = z.strictObject({
@@ -82,7 +85,11 @@ const inboundSchema = z.strictObject({
 });
 
 /** @throws InvalidMessageError saying what is missing, mixed up, of the wrong type or too large. Nothing has been stored. */
-export function checkInbound(inbound: InboundMessage, scope: CompiledScopePolicy): CheckedInbound {
+export function checkInbound(
+  inbound: InboundMessage,
+  scope: CompiledScopePolicy,
+  now = Number.POSITIVE_INFINITY,
+): CheckedInbound {
   const result = inboundSchema.safeParse(inbound);
   if (!result.success) throw refusal(`${describeIssues(result.error)}. Ids are text: pass String(id).`);
   const message = result.data;
@@ -107,7 +114,7 @@ export function checkInbound(inbound: InboundMessage, scope: CompiledScopePolicy
     sender:
       sender === undefined ? undefined : { id: sender.id, ...(sender.name === undefined ? {} : { name: sender.name }) },
     messageId: message.messageId,
-    timestamp: message.timestamp === undefined ? undefined : isoTime(message.timestamp),
+    timestamp: message.timestamp === undefined ? undefined : isoTime(message.timestamp, now),
     mentioned: message.mentioned ?? false,
     route: message.route,
   };
@@ -143,13 +150,15 @@ function plainText(content: string | ContentPart[]): string | undefined {
   return content.every((part) => part.type === "text") ? content.map((part) => part.text).join("") : undefined;
 }
 
-function isoTime(timestamp: string | number | Date): string {
+function isoTime(timestamp: string | number | Date, now: number): string {
   if (typeof timestamp === "number" && Math.abs(timestamp) < FIRST_PLAUSIBLE_MS) {
     throw refusal("timestamp is a number of milliseconds; this one looks like seconds. Multiply it by 1000.");
   }
   const date = new Date(timestamp);
   if (Number.isNaN(date.getTime()) || (typeof timestamp === "string" && !ISO_TIME.test(timestamp)))
     throw refusal("timestamp is not a time.");
+  // It would stand as the latest activity of its session, before every real one, until that day.
+  if (date.getTime() > now + ONE_DAY_MS) throw refusal("timestamp lies in the future.");
   return date.toISOString();
 }
 

@@ -72,10 +72,23 @@ export function textOf(message: Pick<Message, "content">): string {
   return message.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
 }
 
-/** Whether a message has neither words nor anything else: providers refuse those. */
+/** Whether a message has neither words nor anything else: providers refuse those, and blanks alone too. */
 export function saysNothing(content: Message["content"]): boolean {
-  if (typeof content === "string") return content === "";
-  return content.every((part) => part.type === "text" && part.text === "");
+  if (typeof content === "string") return content.trim() === "";
+  return content.every((part) => part.type === "text" && part.text.trim() === "");
+}
+
+/**
+ * Only what is a message's own. A response object of a provider has more, and a `type` or an `id` of it would become that of
+ * the line it is stored in.
+ */
+export function ownFields({ role, content, name, providerData }: z.infer<typeof messageSchema>): Message {
+  return {
+    role,
+    content: content as Message["content"],
+    ...(name === undefined ? {} : { name }),
+    ...(providerData === undefined ? {} : { providerData }),
+  };
 }
 
 /** Where a value stopped fitting its schema, as `path: what was expected`. Never holds the value itself. */

@@ -90,7 +90,10 @@ function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
       sharedBy: sharedBy(record, entry),
     };
   }
-  if (isEntryOf(entry, "turn")) return { ...record, openTurns: record.openTurns.filter((id) => id !== entry.of) };
+  if (isEntryOf(entry, "turn")) {
+    const openTurns = record.openTurns.filter((id) => id !== entry.of);
+    return { ...record, openTurns, contextTokens: entry.usage ? promptSize(entry.usage) : record.contextTokens };
+  }
   if (isEntryOf(entry, "clear")) return { ...record, messageCount: 0, contextTokens: null, lastClear: entry.id };
   if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record, entry) };
   const state = foldState(record.state, entry);

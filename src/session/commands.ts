@@ -1,80 +1,118 @@
-import { type Command, commandName, isHarmless, parseCommand } from "../core/command.js";
-import { commandEffect } from "../core/command-effect.js";
+import { type Command, type CommandName, commandName, isHarmless, parseCommand } from "../core/command.js";
+import { type CommandEffect, commandEffect } from "../core/command-effect.js";
 import { agentModel } from "../core/config.js";
 import type { CommandEntry } from "../core/entry.js";
-import { type ParsedSessionKey, parseSessionKey } from "../core/key.js";
+import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
+import { maySend } from "../core/send-policy.js";
 import { isModelName } from "../core/state.js";
-import { HookError } from "../errors.js";
+import { ClosedError, HookError } from "../errors.js";
 import { deliver } from "./delivery.js";
 import type { NewEntry } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
 import type { Arrival, Shell } from "./shell.js";
+import type { InLine } from "./turn-queue.js";
+import { untilAborted } from "./until-aborted.js";
 
-/** The command a message is, if it is one of ours. */
-export function commandOf(shell: Shell, { message }: Arrival): Command | undefined {
+/** The command a message is, if it is one of ours. @throws HookError when the channel cannot say what the bot is called. */
+export function commandOf(shell: Shell, { key, message }: Arrival): Command | undefined {
   if (message.text === undefined) return undefined;
+  const command = parseCommand(message.text);
   const { channel, accountId } = message.address;
   const name = Object.hasOwn(shell.channels, channel) ? shell.channels[channel]?.botName : undefined;
-  return parseCommand(message.text, { botName: typeof name === "function" ? name(accountId) : name });
+  if (command === undefined || name === undefined || !message.text.includes("@")) return command;
+  let botName: string | undefined;
+  try {
+    botName = typeof name === "function" ? name(accountId) : name;
+  } catch (cause) {
+    throw hookFailed("botName", "so it is not known whose command this is", key, cause);
+  }
+  return parseCommand(message.text, { botName });
 }
 
 /** Carries out a command beside whatever runs, and answers it. It never reaches the model. */
 export async function runCommand(shell: Shell, arrival: Arrival, command: Command): Promise<TurnOutcome> {
-  const { key } = arrival;
-  const carriedOut = carryOut(shell, arrival, command);
-  shell.queue.after(key, carriedOut);
-  const done = await carriedOut;
-  if (done.status === "duplicate") return done;
-  await deliver(shell, arrival, done.text, arrival.signal ?? new AbortController().signal);
-  return done;
+  const { key, message, signal } = arrival;
+  // What it stops or clears is what came before it, so that is noted before anything is waited for.
+  const before = shell.queue.inLine(key);
+  const ending = signal === undefined ? shell.queue.closing : AbortSignal.any([signal, shell.queue.closing]);
+  const allowed = mayRun(shell, arrival, command, ending);
+  // Its failure is seen when the command's turn comes.
+  void Promise.allSettled([allowed]);
+  const carryOutNow = async () => carryOut(shell, arrival, command, await allowed, before);
+  const done = await shell.queue.command(key, !isHarmless(commandName(command)), carryOutNow);
+  if ("duplicate" in done) return done.duplicate;
+  const { chatType, channel } = message.address;
+  if (maySend({ channel, chatType }, key, shell.config.session.sendPolicy)) await deliver(shell, arrival, done, ending);
+  return { status: "command", key, text: done.text };
 }
 
 async function carryOut(
   shell: Shell,
   arrival: Arrival,
   command: Command,
-): Promise<TurnOutcome & { status: "command" | "duplicate" }> {
+  allowed: boolean,
+  before: InLine,
+): Promise<{ uuid: string; of: string; text: string } | { duplicate: TurnOutcome }> {
   const { key } = arrival;
   const name = commandName(command);
-  const allowed = await mayRun(shell, arrival, command);
-  let effect: ReturnType<typeof commandEffect> = { reply: "" };
-  const { record, appended } = await shell.ledger.append(key, (current) => {
-    if (seenBefore(current, arrival) !== undefined) return undefined;
-    effect = allowed ? commandEffect(command, surroundings(shell, arrival, current)) : refusal(name);
-    return [commandEntry(arrival, name, effect.reply, allowed), ...effectEntries(effect)];
-  });
-  const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
-  if (seen !== undefined) return answerDuplicate(shell, record, seen);
-  const about = { key, uuid: record.uuid };
-  if (effect.stop) shell.queue.stop(key);
-  shell.events.emit(allowed ? "command.executed" : "command.refused", { ...about, command: name });
-  if (effect.patch !== undefined) shell.events.emit("state.changed", { ...about, settings: Object.keys(effect.patch) });
-  if (effect.clear) shell.events.emit("session.cleared", about);
-  return { status: "command", key, text: effect.reply };
+  let effect: CommandEffect = { reply: "" };
+  try {
+    const { record, appended } = await shell.ledger.append(key, (current) => {
+      if (seenBefore(current, arrival) !== undefined) return undefined;
+      effect = allowed ? commandEffect(command, surroundings(shell, arrival, current)) : refusal(name);
+      // Said in the same moment: a message that is begun behind the clear must know that it came before it.
+      if (effect.clear) before.setCleared(true);
+      return [commandEntry(arrival, name, effect.reply, allowed), ...effectEntries(effect)];
+    });
+    const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
+    if (seen !== undefined) return { duplicate: await answerDuplicate(shell, record, seen) };
+    announce(shell, record, name, effect, allowed);
+    if (effect.stop) before.stop();
+    return { uuid: record.uuid, of: appended[0]?.id ?? "", text: effect.reply };
+  } catch (error) {
+    if (effect.clear) before.setCleared(false);
+    throw error;
+  }
+}
+
+function announce(
+  shell: Shell,
+  { key, uuid }: SessionRecord,
+  command: CommandName,
+  { patch, clear }: CommandEffect,
+  allowed: boolean,
+): void {
+  const about = { key, uuid };
+  shell.events.emit(allowed ? "command.executed" : "command.refused", { ...about, command });
+  if (patch !== undefined) shell.events.emit("state.changed", { ...about, settings: Object.keys(patch) });
+  if (clear) shell.events.emit("session.cleared", about);
 }
 
 // In one's own conversation one may do anything. A room, and the session everybody shares under dmScope `main`, are not
 // one's own: there the host decides, and without its word a room's members may only look.
-async function mayRun(shell: Shell, { key, message }: Arrival, command: Command): Promise<boolean> {
+async function mayRun(
+  shell: Shell,
+  { key, message }: Arrival,
+  command: Command,
+  ending: AbortSignal,
+): Promise<boolean> {
   const { kind } = parseSessionKey(key);
   const name = commandName(command);
-  if (!asksHost(kind)) return true;
-  if (shell.authorize === undefined) return kind !== "group" || isHarmless(name);
+  const { authorize, logger } = shell;
+  if (kind !== "group" && kind !== "main") return true;
+  if (authorize === undefined) return kind !== "group" || isHarmless(name);
+  const asked = (async () => authorize({ command: name, sender: message.sender, key }))();
+  let answer: { value: boolean } | undefined;
   try {
-    return (await shell.authorize({ command: name, sender: message.sender, key })) === true;
+    answer = await untilAborted(asked, ending, () => logger.debug({ key }, "authorize failed after it was given up"));
   } catch (cause) {
-    throw new HookError("authorize failed, so the command was not carried out.", {
-      operation: "authorize",
-      key,
-      cause,
-    });
+    throw hookFailed("authorize", "so the command was not carried out", key, cause);
   }
-}
-
-function asksHost(kind: ParsedSessionKey["kind"]): boolean {
-  return kind === "group" || kind === "main";
+  if (answer !== undefined) return answer.value === true;
+  if (shell.queue.closing.aborted) throw new ClosedError("The manager has been closed.", { operation: "handle", key });
+  throw hookFailed("authorize", "in the time it was given, so the command was not carried out", key, ending.reason);
 }
 
 function surroundings(shell: Shell, { key, agentId }: Arrival, record: SessionRecord) {
@@ -87,26 +125,26 @@ function surroundings(shell: Shell, { key, agentId }: Arrival, record: SessionRe
   };
 }
 
-function resolveModel({ provider }: Shell, name: string, key: string): string | undefined {
+function resolveModel({ provider }: Shell, name: string, key: SessionKey): string | undefined {
   if (provider?.resolveModel === undefined) return name;
   let resolved: unknown;
   try {
     resolved = provider.resolveModel(name);
   } catch (cause) {
-    throw new HookError("resolveModel failed, so the model was not changed.", {
-      operation: "resolveModel",
-      key,
-      cause,
-    });
+    throw hookFailed("resolveModel", "so the model was not changed", key, cause);
   }
   if (resolved === undefined || isModelName(resolved)) return resolved;
-  throw new HookError("resolveModel must return a name of 1 to 256 characters or undefined, at once.", {
+  throw new HookError("resolveModel must return a name of 1 to 256 bytes or undefined, at once.", {
     operation: "resolveModel",
     key,
   });
 }
 
-function refusal(name: string) {
+function hookFailed(operation: string, consequence: string, key: SessionKey, cause: unknown): HookError {
+  return new HookError(`${operation} did not answer, ${consequence}.`, { operation, key, cause });
+}
+
+function refusal(name: string): CommandEffect {
   return { reply: `You may not use /${name} here.` };
 }
 
@@ -128,7 +166,7 @@ function commandEntry(
 }
 
 // The clear comes last: what the command itself says belongs to what it ends.
-function effectEntries({ patch, clear }: ReturnType<typeof commandEffect>): NewEntry[] {
+function effectEntries({ patch, clear }: CommandEffect): NewEntry[] {
   return [
     ...(patch === undefined ? [] : [{ type: "state" as const, patch }]),
     ...(clear ? [{ type: "clear" as const }] : []),

@@ -1,6 +1,7 @@
 import type { CommandName } from "../core/command.js";
 import type { SessionKey } from "../core/key.js";
 import type { Usage } from "../core/message.js";
+import { isSessionError } from "../errors.js";
 import type { StorageReport } from "../storage/report.js";
 import type { Logger } from "./hooks.js";
 
@@ -10,7 +11,7 @@ interface About {
 }
 
 interface AboutTurn extends About {
-  /** The id of the message that began the turn. */
+  /** The id of the message, or command, that began it. */
   turn: string;
 }
 
@@ -45,15 +46,28 @@ export type SessionEventName = keyof SessionEvents;
 
 export type Listener<E extends SessionEventName> = (event: SessionEvents[E]) => void;
 
-const WARNINGS: ReadonlySet<SessionEventName> = new Set([
-  "session.shared",
-  "turn.failed",
-  "turn.interrupted",
-  "delivery.failed",
-  "storage.report",
-]);
+// Every event, and how loud it is in the log. Text as it streams is not logged at all.
+const LEVELS: Readonly<Record<SessionEventName, "debug" | "warn" | undefined>> = {
+  "session.created": "debug",
+  "session.loaded": "debug",
+  "session.cleared": "debug",
+  "session.shared": "warn",
+  "state.changed": "debug",
+  "message.recorded": "debug",
+  "message.duplicate": "debug",
+  "command.executed": "debug",
+  "command.refused": "debug",
+  "turn.started": "debug",
+  "turn.text": undefined,
+  "turn.completed": "debug",
+  "turn.aborted": "debug",
+  "turn.failed": "warn",
+  "turn.interrupted": "warn",
+  "delivery.failed": "warn",
+  "storage.report": "warn",
+};
 
-/** The one place events come from. A listener that throws is logged and disturbs nobody. */
+/** The one place events come from. A listener that fails, at once or later, is logged and disturbs nobody. */
 export class Events {
   readonly #listeners = new Map<SessionEventName, Set<Listener<never>>>();
   readonly #logger: Logger;
@@ -63,6 +77,7 @@ export class Events {
   }
 
   on<E extends SessionEventName>(name: E, listener: Listener<E>): () => void {
+    if (!Object.hasOwn(LEVELS, name)) throw new TypeError(`There is no event "${String(name)}".`);
     if (typeof listener !== "function") throw new TypeError("on(event, listener) needs a function.");
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
@@ -71,20 +86,33 @@ export class Events {
   }
 
   emit<E extends SessionEventName>(name: E, event: SessionEvents[E]): void {
-    if (name !== "turn.text") this.#log(name, event);
+    this.#log(name, event);
+    const complain = (error: unknown) => this.#logger.error({ event: name, err: describe(error) }, "a listener failed");
     for (const listener of this.#listeners.get(name) ?? []) {
       try {
-        (listener as Listener<E>)(event);
+        const result: unknown = (listener as Listener<E>)(event);
+        // An asynchronous listener fails later, and an unheard rejection would end the process.
+        if (result instanceof Promise) result.catch(complain);
       } catch (error) {
-        this.#logger.error({ event: name, err: error }, "a listener threw");
+        complain(error);
       }
     }
   }
 
   #log(name: SessionEventName, event: object): void {
+    const level = LEVELS[name];
+    if (level === undefined) return;
     const { error, ...facts } = event as { error?: unknown };
-    const line = { event: name, ...facts, ...(error === undefined ? {} : { err: error }) };
-    if (WARNINGS.has(name)) this.#logger.warn(line, name);
-    else this.#logger.debug(line, name);
+    this.#logger[level]({ event: name, ...facts, ...(error === undefined ? {} : { err: describe(error) }) }, name);
   }
+}
+
+// An error of the host's may quote what was said, so of its causes only the kind is logged. Listeners get it whole.
+function describe(error: unknown): object {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const code = "code" in error ? { code: error.code } : {};
+  const cause = error.cause === undefined ? {} : { cause: describe(error.cause) };
+  return isSessionError(error)
+    ? { type: error.name, ...code, operation: error.operation, message: error.message, ...cause }
+    : { type: error.name, ...code, ...cause };
 }

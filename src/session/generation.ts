@@ -1,7 +1,8 @@
 import type { SessionKey } from "../core/key.js";
 import type { Message } from "../core/message.js";
-import { HookError } from "../errors.js";
+import { HookError, isSessionError } from "../errors.js";
 import { checkAnswer, checkStep, type GenerateRequest, type GenerateResult, type ProviderHooks } from "./hooks.js";
+import { untilAborted } from "./until-aborted.js";
 
 /** How one call of the provider ended. */
 export type Generation =
@@ -18,10 +19,7 @@ export interface GenerationOptions {
   onLateFailure(error: unknown): void;
 }
 
-/**
- * Calls the provider until it answers, fails or is aborted. An abort does not wait for it: a provider that ignores its
- * signal would hold the session.
- */
+/** Calls the provider until it answers, fails or is aborted. */
 export async function generate({
   provider,
   request,
@@ -30,57 +28,49 @@ export async function generate({
   onLateFailure,
 }: GenerationOptions): Promise<Generation> {
   const { key, signal } = request;
+  if (signal.aborted) return { ended: "aborted", partial: "" };
   let partial = "";
   let over = false;
-  const stored: Promise<void>[] = [];
+  const steps: Promise<void>[] = [];
   const emit = (text: string): void => {
     if (typeof text !== "string") throw new TypeError("emit(text) takes a string.");
     if (over || text === "") return;
     partial += text;
     onText(text);
   };
-  const record = async (message: Message): Promise<void> => {
+  const storeStep = async (message: Message): Promise<void> => {
     if (over) throw turnOver(key);
     const step = checkStep(message, key);
     // What streamed before this step is in the step; only what comes after it is still nowhere else.
     if (step.role === "assistant") partial = "";
-    const storing = store(step);
-    stored.push(storing);
-    await storing;
+    await store(step);
+  };
+  const record = (message: Message): Promise<void> => {
+    const step = storeStep(message);
+    // A provider that does not wait for it must not end the process; what went wrong is seen below.
+    void Promise.allSettled([step]);
+    if (!over) steps.push(step);
+    return step;
   };
   const call = (async () => checkAnswer(await provider.generate({ ...request, emit, record }), key))();
   try {
-    const answer = await orAborted(call, signal);
-    return answer === undefined ? { ended: "aborted", partial } : { ended: "answered", answer };
-  } catch (cause) {
-    if (signal.aborted) return { ended: "aborted", partial };
-    return { ended: "failed", partial, error: asHookError(cause, key) };
+    const answered = await untilAborted(call, signal, onLateFailure);
+    if (answered === undefined) return { ended: "aborted", partial };
+    over = true;
+    // A step that could not be stored is missing from the conversation, whatever the provider made of it.
+    await Promise.all(steps);
+    return { ended: "answered", answer: answered.value };
+  } catch (error) {
+    return signal.aborted ? { ended: "aborted", partial } : { ended: "failed", partial, error: asOurs(error, key) };
   } finally {
     over = true;
-    call.catch((error: unknown) => {
-      if (signal.aborted) onLateFailure(error);
-    });
     // A step still being written comes before the turn's end.
-    await Promise.allSettled(stored);
+    await Promise.allSettled(steps);
   }
 }
 
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<undefined>((resolve) => {
-    onAbort = () => resolve(undefined);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
-  }
-}
-
-function asHookError(cause: unknown, key: SessionKey): HookError {
-  if (cause instanceof HookError) return cause;
+function asOurs(cause: unknown, key: SessionKey): unknown {
+  if (isSessionError(cause)) return cause;
   return new HookError("The provider failed; see `cause`. The message is stored and the session goes on.", {
     operation: "generate",
     key,

@@ -1,14 +1,17 @@
 import { z } from "zod";
 import type { CommandRequest } from "../core/command.js";
 import type { SessionKey } from "../core/key.js";
-import { describeIssues, type Message, messageSchema, type Usage, usageSchema } from "../core/message.js";
+import { describeIssues, type Message, messageSchema, ownFields, type Usage, usageSchema } from "../core/message.js";
 import { HookError } from "../errors.js";
 
 /** Calls the model. The one thing a host must bring. */
 export interface ProviderHooks {
   /**
    * Answers the context. A string is the reply; an object also carries tool steps, usage, or several messages.
-   * What `record` was given is already stored and must not be returned again.
+   *
+   * What `record` was given is already stored and must not be returned again. What is sent is the text of the last message,
+   * recorded or returned, when it is the assistant's and calls no tool. Do not await `handle` for the same session in here:
+   * that message waits for this one.
    */
   generate(request: GenerateRequest): Promise<string | GenerateResult>;
   /** Turns a name a person typed after `/model` into the one to store; `undefined` refuses it. Default: any name as it is. */
@@ -68,7 +71,7 @@ export interface Clock {
   now(): number;
 }
 
-/** Where the library writes its log; a pino logger is one. It is never given what a person said. */
+/** Where the library writes its log; a pino logger is one. It is never given what a person or the model said. */
 export interface Logger {
   debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
@@ -81,8 +84,8 @@ export const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {},
 const stepSchema = messageSchema.extend({ role: z.enum(["assistant", "tool"]) });
 const resultSchema = z.looseObject({
   messages: z.array(stepSchema),
-  usage: usageSchema.optional(),
-  stopReason: z.string().optional(),
+  usage: usageSchema.nullish(),
+  stopReason: z.string().nullish(),
 });
 
 /** @throws HookError when the provider's answer cannot be stored or sent. */
@@ -93,14 +96,19 @@ export function checkAnswer(answer: unknown, key: SessionKey): GenerateResult {
   }
   const result = resultSchema.safeParse(asJson(answer, key));
   if (!result.success) throw unusable(`neither a text nor { messages }: ${describeIssues(result.error)}`, key);
-  return result.data as GenerateResult;
+  const { messages, usage, stopReason } = result.data;
+  return {
+    messages: messages.map(ownFields),
+    usage: (usage ?? undefined) as Usage | undefined,
+    stopReason: stopReason ?? undefined,
+  };
 }
 
 /** @throws HookError when a step is not one of the assistant's or a tool's. */
 export function checkStep(message: unknown, key: SessionKey): Message {
   const result = stepSchema.safeParse(asJson(message, key));
   if (!result.success) throw unusable(`a step that is no message: ${describeIssues(result.error)}`, key);
-  return result.data as Message;
+  return ownFields(result.data);
 }
 
 function asJson(value: unknown, key: SessionKey): unknown {

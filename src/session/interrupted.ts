@@ -1,5 +1,6 @@
 import { isMessageEntry, type TurnEntry } from "../core/entry.js";
 import type { SessionRecord } from "../core/record.js";
+import type { Claim } from "../storage/storage.js";
 import type { NewEntry } from "./ledger.js";
 import type { Shell } from "./shell.js";
 
@@ -18,6 +19,7 @@ export function interruptedEntries(openTurns: readonly string[]): NewEntry<TurnE
   return openTurns.map((of) => ({ type: "turn", of, status: "interrupted" }));
 }
 
+/** Tells the host of turns that were found interrupted. */
 export async function reportInterrupted(
   shell: Shell,
   record: SessionRecord,
@@ -39,15 +41,20 @@ export async function reportInterrupted(
  * turns out meanwhile; waiting in the queue could wait for a command whose `authorize` asked for this very session.
  */
 export async function settleInterrupted(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
-  const { key } = record;
-  if (record.openTurns.length === 0 || shell.queue.busy(key)) return [];
-  await using claim = await shell.ledger.storage.claim(key);
+  if (record.openTurns.length === 0 || shell.queue.busy(record.key)) return [];
+  await using claim = await shell.ledger.storage.claim(record.key);
+  return await endInterrupted(shell, record, claim);
+}
+
+/** Ends those of a record's open turns that are still open. Only who holds the claim may. */
+export async function endInterrupted(shell: Shell, record: SessionRecord, claim: Claim): Promise<InterruptedTurn[]> {
+  const { key, uuid } = record;
   let open: readonly string[] = [];
   const settled = await shell.ledger.append(
     key,
     (current) => {
-      open = current.openTurns;
-      return interruptedEntries(open);
+      open = current.uuid === uuid ? record.openTurns.filter((turn) => current.openTurns.includes(turn)) : [];
+      return open.length === 0 ? undefined : interruptedEntries(open);
     },
     claim,
   );

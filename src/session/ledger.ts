@@ -6,9 +6,9 @@ import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
 import type { Clock } from "./hooks.js";
 
-/** An entry to be written: its id is given by the ledger, its time is now unless it says otherwise. */
+/** An entry to be written: its id is given by the ledger and its time is now, unless it says otherwise. */
 export type NewEntry<E extends TranscriptEntry = TranscriptEntry> = E extends TranscriptEntry
-  ? Omit<E, "id" | "timestamp"> & { timestamp?: string | undefined }
+  ? Omit<E, "id" | "timestamp"> & { id?: string | undefined; timestamp?: string | undefined }
   : never;
 
 /** Where ids and times come from. */
@@ -37,6 +37,11 @@ export class Ledger {
     this.storage = storage;
     this.#sources = sources;
     this.#events = events;
+  }
+
+  /** An id for an entry that another entry of the same update names. */
+  newEntryId(): string {
+    return this.#sources.newEntryId();
   }
 
   /** The record of an existing session. */
@@ -71,9 +76,9 @@ export class Ledger {
         created = current === undefined;
         appended = (entries ?? []).map((entry) => this.#complete(entry));
         unchanged = record;
+        if (entries === undefined) return undefined;
         // A new session is written even without entries; an existing one only when there is something to say.
         if (!created && appended.length === 0) return undefined;
-        if (entries === undefined) return undefined;
         return { record: project(record, appended), append: appended };
       },
       { claim },
@@ -164,11 +169,11 @@ export class Ledger {
   }
 
   #complete(entry: NewEntry): TranscriptEntry {
-    const { timestamp, ...rest } = entry;
+    const { id = this.newEntryId(), timestamp, ...rest } = entry;
     // The key order of a line is the spec's: what was said first, then when, then the bookkeeping.
     const { role, content, type, ...facts } = rest as Record<string, unknown>;
     const head = type === undefined ? { role, content } : { type };
-    const complete = { ...head, timestamp: timestamp ?? this.#now(), id: this.#sources.newEntryId(), ...facts };
+    const complete = { ...head, timestamp: timestamp ?? this.#now(), id, ...facts };
     // A line that could not be read back would be lost to everyone but a person with an editor.
     if (readEntry(complete, complete.id) === undefined)
       throw new TypeError("An entry does not have the shape of its type.");

@@ -84,6 +84,7 @@ export class SessionManager implements AsyncDisposable {
     this.#shell = {
       config,
       scope,
+      clock,
       events,
       logger,
       ledger: new Ledger(storage, sources, events),
@@ -107,8 +108,8 @@ export class SessionManager implements AsyncDisposable {
    */
   async handle(inbound: InboundMessage, options: { signal?: AbortSignal | undefined } = {}): Promise<TurnOutcome> {
     this.#assertOpen("handle");
-    const { scope, queue } = this.#shell;
-    const message = checkInbound(inbound, scope);
+    const { scope, queue, clock } = this.#shell;
+    const message = checkInbound(inbound, scope, clock.now());
     const { key, address } = message;
     const arrival: Arrival = {
       key,
@@ -120,7 +121,7 @@ export class SessionManager implements AsyncDisposable {
     const command = commandOf(this.#shell, arrival);
     if (command !== undefined) return runCommand(this.#shell, arrival, command);
     const asksForAnswer = address.chatType === "dm" || message.mentioned;
-    return queue.run(key, asksForAnswer, (stop) => takeTurn(this.#shell, arrival, stop));
+    return queue.run(key, asksForAnswer, (slot) => takeTurn(this.#shell, arrival, slot));
   }
 
   /** The session an address belongs to. @throws InvalidSessionKeyError */
@@ -181,7 +182,7 @@ export class SessionManager implements AsyncDisposable {
     this.#assertOpen("purge");
     const checked = checkedKey(key);
     const { queue, ledger } = this.#shell;
-    queue.stop(checked);
+    queue.inLine(checked).stop();
     return queue.run(checked, false, () => ledger.storage.delete(checked));
   }
 
@@ -232,7 +233,7 @@ function checkOptions(options: SessionManagerOptions): void {
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
   if (unknown !== undefined)
     throw new TypeError(`SessionManager has no option "${unknown}"; it has ${[...OPTIONS].join(", ")}.`);
-  const { dir, storage, durability, provider, channels, authorize } = options;
+  const { dir, storage, durability, provider, channels, authorize, logger } = options;
   if ((dir === undefined) === (storage === undefined)) {
     throw new TypeError("Give SessionManager either dir, a directory to keep the sessions in, or storage.");
   }
@@ -241,6 +242,11 @@ function checkOptions(options: SessionManagerOptions): void {
   if (provider !== undefined && typeof provider.generate !== "function")
     throw new TypeError("provider needs generate(request).");
   if (authorize !== undefined && typeof authorize !== "function") throw new TypeError("authorize must be a function.");
+  if (channels instanceof Map) throw new TypeError("channels is an object of hooks by channel name, not a Map.");
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    if (logger !== undefined && typeof logger?.[level] !== "function")
+      throw new TypeError(`logger needs ${level}(facts, message).`);
+  }
   for (const [name, hooks] of Object.entries(channels ?? {})) {
     if (typeof hooks?.deliver !== "function") throw new TypeError(`channels.${name} needs deliver(delivery).`);
   }

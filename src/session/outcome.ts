@@ -17,10 +17,15 @@ export type TurnOutcome =
 /** What a model answers when it has nothing to say. */
 export const NO_REPLY = "NO_REPLY";
 
-/** The words to send: those of the last message that has any. Earlier ones stood between tool steps. */
+/**
+ * The words to send: those of the turn's last message, when that is the assistant's and calls no tool. Words before a tool
+ * call are on the way to an answer.
+ */
 function replyText(messages: readonly MessageEntry[]): string {
-  const spoken = messages.findLast((message) => message.role === "assistant" && textOf(message).trim() !== "");
-  return spoken === undefined ? "" : textOf(spoken);
+  const last = messages.at(-1);
+  if (last?.role !== "assistant") return "";
+  const callsTool = typeof last.content !== "string" && last.content.some((part) => part.type === "tool-call");
+  return callsTool ? "" : textOf(last);
 }
 
 export function replyOutcome(key: SessionKey, messages: MessageEntry[], usage: Usage | undefined): TurnOutcome {
@@ -41,9 +46,14 @@ export function storedOutcome(key: SessionKey, entries: readonly TranscriptEntry
     if (isMessageEntry(entry) && entry.of === first.id) {
       produced.push(entry);
     } else if (isEntryOf(entry, "turn") && entry.of === first.id) {
-      if (entry.status === "completed") return replyOutcome(key, produced, produced.at(-1)?.usage);
-      return entry.status === "aborted" ? { status: "aborted", key, partial: replyText(produced) } : undefined;
+      if (entry.status === "completed") return replyOutcome(key, produced, entry.usage ?? produced.at(-1)?.usage);
+      return entry.status === "aborted" ? { status: "aborted", key, partial: partialText(produced) } : undefined;
     }
   }
   return undefined;
+}
+
+function partialText(messages: readonly MessageEntry[]): string {
+  const last = messages.at(-1);
+  return last?.stopReason === "aborted" ? textOf(last) : "";
 }

@@ -2,11 +2,11 @@ import { agentModel } from "../core/config.js";
 import { buildContext, type Context } from "../core/context.js";
 import { isMessageEntry, type MessageEntry } from "../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
-import { describeIssues, type Message, messageSchema } from "../core/message.js";
+import { describeIssues, type Message, messageSchema, ownFields } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
 import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
-import type { NewEntry } from "./ledger.js";
+import type { Appended, NewEntry } from "./ledger.js";
 import type { Shell } from "./shell.js";
 
 /** Which messages `history` gives. */
@@ -58,24 +58,25 @@ export class Session {
    */
   async append(...messages: Message[]): Promise<MessageEntry[]> {
     const entries = messages.map((message, index) => checkMessage(message, index));
-    const { appended } = await this.#shell.ledger.append(this.key, () => entries);
+    const { appended } = await this.#append("append", () => entries);
     return appended.filter(isMessageEntry);
   }
 
   /** The messages in order, as they were stored. Streams: a long history need not fit in memory. */
   async *history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
+    await this.#record("history");
     yield* sessionHistory(this.#shell, this.key, range);
   }
 
   /** What the model would see now. */
   async context(): Promise<Context> {
-    const record = await this.#record();
+    const record = await this.#record("context");
     const nameSenders = parseSessionKey(this.key).kind === "group";
     return buildContext(await this.#shell.ledger.window(record), { nameSenders, state: record.state });
   }
 
   async status(): Promise<SessionStatus> {
-    const { key, uuid, created, lastActive, messageCount, contextTokens, state } = await this.#record();
+    const { key, uuid, created, lastActive, messageCount, contextTokens, state } = await this.#record("status");
     const model = state.modelOverride ?? agentModel(this.#shell.config, parseSessionKey(key).agentId) ?? state.model;
     return {
       key,
@@ -95,8 +96,8 @@ export class Session {
    * @throws InvalidConfigError when one is unknown, of the wrong type or too large; none is changed then.
    */
   async configure(patch: SettingsPatch): Promise<SessionState> {
-    const { record } = await this.#shell.ledger.append(this.key, (current) => [
-      { type: "state", patch: checkPatch(patch, current.state) },
+    const { record } = await this.#append("configure", ({ state }) => [
+      { type: "state", patch: checkPatch(patch, state) },
     ]);
     this.#shell.events.emit("state.changed", { key: this.key, uuid: record.uuid, settings: Object.keys(patch) });
     return record.state;
@@ -104,12 +105,21 @@ export class Session {
 
   /** Puts the history out of the window. Settings stay, and the cleared messages stay readable in the transcript. */
   async clear(): Promise<void> {
+    await this.#record("clear");
     await clearSession(this.#shell, this.key);
   }
 
-  async #record(): Promise<SessionRecord> {
+  // A session that was purged and has begun anew is another one; what was meant for this one must not land in it.
+  #append(operation: string, decide: (record: SessionRecord) => NewEntry[]): Promise<Appended> {
+    return this.#shell.ledger.append(this.key, (record) => {
+      if (record.uuid !== this.uuid) throw notFound(this.key, operation);
+      return decide(record);
+    });
+  }
+
+  async #record(operation: string): Promise<SessionRecord> {
     const record = await this.#shell.ledger.read(this.key);
-    if (record === undefined) throw notFound(this.key, "session");
+    if (record?.uuid !== this.uuid) throw notFound(this.key, operation);
     return record;
   }
 }
@@ -130,9 +140,18 @@ export async function* sessionHistory(
 
 /** @throws SessionNotFoundError when there is no such session: a clear must not make one. */
 export async function clearSession(shell: Shell, key: SessionKey): Promise<void> {
+  const before = shell.queue.inLine(key);
   const existing = await shell.ledger.read(key);
   if (existing === undefined) throw notFound(key, "clear");
-  await shell.ledger.append(key, () => [{ type: "clear" }]);
+  try {
+    await shell.ledger.append(key, () => {
+      before.setCleared(true);
+      return [{ type: "clear" }];
+    });
+  } catch (error) {
+    before.setCleared(false);
+    throw error;
+  }
   shell.events.emit("session.cleared", { key, uuid: existing.uuid });
 }
 
@@ -146,13 +165,7 @@ function notFound(key: SessionKey, operation: string): SessionNotFoundError {
 function checkMessage(message: unknown, index: number): NewEntry<MessageEntry> {
   const result = messageSchema.safeParse(asJson(message, index));
   if (!result.success) throw refused(index, describeIssues(result.error));
-  const { role, content, name, providerData } = result.data as Message;
-  return {
-    role,
-    content,
-    ...(name === undefined ? {} : { name }),
-    ...(providerData === undefined ? {} : { providerData }),
-  };
+  return ownFields(result.data);
 }
 
 function asJson(value: unknown, index: number): unknown {

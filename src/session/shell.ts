@@ -3,7 +3,7 @@ import type { CompiledScopePolicy } from "../core/dm-scope.js";
 import type { CheckedInbound } from "../core/inbound.js";
 import type { SessionKey } from "../core/key.js";
 import type { Events } from "./events.js";
-import type { Authorize, ChannelHooks, Logger, ProviderHooks } from "./hooks.js";
+import type { Authorize, ChannelHooks, Clock, Logger, ProviderHooks } from "./hooks.js";
 import type { Ledger } from "./ledger.js";
 import type { SharedSessions } from "./shared-session.js";
 import type { TurnQueue } from "./turn-queue.js";
@@ -12,6 +12,7 @@ import type { TurnQueue } from "./turn-queue.js";
 export interface Shell {
   config: SessionsConfig;
   scope: CompiledScopePolicy;
+  clock: Clock;
   ledger: Ledger;
   queue: TurnQueue;
   shared: SharedSessions;

@@ -1,14 +1,31 @@
 import type { SessionKey } from "../core/key.js";
 import { ClosedError, QueueFullError } from "../errors.js";
 
-interface Waiting {
-  stop: AbortController;
+/** The place of one message in its session's line. */
+export interface Slot {
+  /** Aborts when the session's turns are stopped, or the manager closes. */
+  readonly signal: AbortSignal;
+  /** A clear that came after this message was carried out before the message was begun: it belongs to what was cleared. */
+  readonly cleared: boolean;
+}
+
+/** The messages that were in a session's line at one moment, for a command that came behind them. */
+export interface InLine {
+  /** Aborts those that still run or wait. */
+  stop(): void;
+  /** Says that they belong, or after all do not belong, to what a clear put out of the window. */
+  setCleared(cleared: boolean): void;
+}
+
+interface Place extends Slot {
+  cleared: boolean;
+  abort(): void;
   asksForAnswer: boolean;
 }
 
 interface Line {
-  waiting: Waiting[];
-  running: Waiting | undefined;
+  waiting: Place[];
+  running: Place | undefined;
   tail: Promise<unknown>;
   /** Commands given since; a message that comes after `/model` must find the model changed. */
   commands: Promise<unknown>;
@@ -22,21 +39,25 @@ const NOTES_PER_TURN = 10;
 export class TurnQueue {
   readonly #lines = new Map<SessionKey, Line>();
   readonly #cap: number;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   /** `cap`: how many messages that ask for an answer may wait for one session. */
   constructor(cap: number) {
     this.#cap = cap;
   }
 
+  /** Aborts when the queue closes. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /**
-   * Runs a task when its turn comes. The signal aborts when the session's turns are stopped, or the manager closes; a task
-   * whose signal has aborted still runs, so that its message is noted down.
+   * Runs a task when its turn comes. One whose signal has aborted still runs, so that its message is noted down.
    * @throws QueueFullError when too many wait.
    */
-  run<T>(key: SessionKey, asksForAnswer: boolean, task: (stop: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new ClosedError("The manager has been closed.", { operation: "handle", key });
-    const line = this.#lines.get(key) ?? newLine();
+  run<T>(key: SessionKey, asksForAnswer: boolean, task: (slot: Slot) => Promise<T>): Promise<T> {
+    if (this.closing.aborted) throw new ClosedError("The manager has been closed.", { operation: "handle", key });
+    const line = this.#line(key);
     const answers = line.waiting.filter((waiting) => waiting.asksForAnswer).length;
     if ((asksForAnswer && answers >= this.#cap) || line.waiting.length >= this.#cap * NOTES_PER_TURN) {
       throw new QueueFullError(
@@ -44,29 +65,30 @@ export class TurnQueue {
         { operation: "handle", key },
       );
     }
-    this.#lines.set(key, line);
-    const own: Waiting = { stop: new AbortController(), asksForAnswer };
-    line.waiting.push(own);
+    const place = newPlace(asksForAnswer);
+    line.waiting.push(place);
     const commands = line.commands;
     const result = line.tail.then(async () => {
       await commands;
       line.waiting.shift();
-      line.running = own;
+      line.running = place;
       try {
-        return await task(own.stop.signal);
+        return await task(place);
       } finally {
         line.running = undefined;
       }
     });
-    this.#follow(key, line, "tail", result);
+    line.tail = this.#over(key, line, result);
     return result;
   }
 
-  /** Makes messages that come from now on wait for a command that is being carried out. */
-  after(key: SessionKey, command: Promise<unknown>): void {
-    const line = this.#lines.get(key) ?? newLine();
-    this.#lines.set(key, line);
-    this.#follow(key, line, "commands", Promise.all([line.commands, command]));
+  /** Carries out a command behind those given before it. Messages that come from now on wait for one that changes something. */
+  command<T>(key: SessionKey, changes: boolean, carryOut: () => Promise<T>): Promise<T> {
+    const line = this.#line(key);
+    const result = line.commands.then(carryOut);
+    const over = this.#over(key, line, result);
+    if (changes) line.commands = over;
+    return result;
   }
 
   busy(key: SessionKey): boolean {
@@ -74,35 +96,60 @@ export class TurnQueue {
     return line !== undefined && (line.running !== undefined || line.waiting.length > 0);
   }
 
-  /** Aborts the running turn of a session and those that wait. */
-  stop(key: SessionKey): void {
+  /** Those in line now. Later ones are not touched by what is done with it. */
+  inLine(key: SessionKey): InLine {
     const line = this.#lines.get(key);
-    if (line !== undefined) stopLine(line);
+    const places = line === undefined ? [] : placesOf(line);
+    return {
+      stop: () => {
+        for (const place of places) place.abort();
+      },
+      setCleared: (cleared) => {
+        for (const place of places) place.cleared = cleared;
+      },
+    };
   }
 
   /** Takes no more, aborts everything, and resolves when all of it has been noted down. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new ClosedError("The manager is closing.", { operation: "close" }));
     const lines = [...this.#lines.values()];
-    for (const line of lines) stopLine(line);
+    for (const place of lines.flatMap(placesOf)) place.abort();
     await Promise.all(lines.flatMap((line) => [line.tail, line.commands]));
   }
 
-  #follow(key: SessionKey, line: Line, which: "tail" | "commands", work: Promise<unknown>): void {
+  #line(key: SessionKey): Line {
+    const line = this.#lines.get(key) ?? newLine();
+    this.#lines.set(key, line);
+    return line;
+  }
+
+  // Whoever asked gets the failure; those behind only need to know that it is over.
+  #over(key: SessionKey, line: Line, work: Promise<unknown>): Promise<void> {
     line.unsettled += 1;
-    const over = () => {
+    const settle = () => {
       line.unsettled -= 1;
       if (line.unsettled === 0) this.#lines.delete(key);
     };
-    // Whoever asked gets the failure; those behind only need to know that it is over.
-    line[which] = work.then(over, over);
+    return work.then(settle, settle);
   }
 }
 
 function newLine(): Line {
-  return { waiting: [], running: undefined, tail: Promise.resolve(), commands: Promise.resolve(), unsettled: 0 };
+  return {
+    waiting: [],
+    running: undefined,
+    tail: Promise.resolve(),
+    commands: Promise.resolve(),
+    unsettled: 0,
+  };
 }
 
-function stopLine(line: Line): void {
-  for (const one of [line.running, ...line.waiting]) one?.stop.abort();
+function newPlace(asksForAnswer: boolean): Place {
+  const stop = new AbortController();
+  return { signal: stop.signal, abort: () => stop.abort(), cleared: false, asksForAnswer };
+}
+
+function placesOf(line: Line): Place[] {
+  return line.running === undefined ? [...line.waiting] : [line.running, ...line.waiting];
 }

@@ -3,33 +3,37 @@ import { agentModel } from "../core/config.js";
 import { buildContext } from "../core/context.js";
 import { isMessageEntry, type MessageEntry, type TurnEntry } from "../core/entry.js";
 import { parseSessionKey } from "../core/key.js";
-import type { Message } from "../core/message.js";
+import type { Message, Usage } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
 import { maySend } from "../core/send-policy.js";
 import { HookError, isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { deliver } from "./delivery.js";
 import { type Generation, generate } from "./generation.js";
-import { interruptedEntries, reportInterrupted } from "./interrupted.js";
+import { endInterrupted } from "./interrupted.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import { replyOutcome, type TurnOutcome } from "./outcome.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
 import type { Arrival, Shell } from "./shell.js";
+import type { Slot } from "./turn-queue.js";
 
 /** Deals with a message whose turn in the queue has come. */
-export async function takeTurn(shell: Shell, arrival: Arrival, stop: AbortSignal): Promise<TurnOutcome> {
-  const record = await shell.ledger.open(arrival.key);
+export async function takeTurn(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
+  const { key } = arrival;
+  const record = await shell.ledger.open(key);
   const seen = seenBefore(record, arrival);
-  if (seen !== undefined) return answerDuplicate(shell, record, seen);
-  const reason = whyUnanswered(shell, arrival, record);
-  if (reason !== undefined) return note(shell, arrival, reason);
-  const signal = arrival.signal === undefined ? stop : AbortSignal.any([stop, arrival.signal]);
-  // Stopped while it waited: it is kept, and ends without the model being called.
-  if (signal.aborted) return abandon(shell, arrival);
+  const reason = seen === undefined ? whyUnanswered(shell, arrival, record) : undefined;
+  if (reason !== undefined) return note(shell, arrival, slot, reason);
+  const signal = arrival.signal === undefined ? slot.signal : AbortSignal.any([slot.signal, arrival.signal]);
   const claim = await claimOrAbort(shell, arrival, signal);
-  if (claim === undefined) return abandon(shell, arrival);
+  // Stopped while it waited: it is kept, and ends without the model being called.
+  if (claim === undefined)
+    return seen === undefined ? abandon(shell, arrival, slot) : answerDuplicate(shell, record, seen);
   try {
-    return await new Turn(shell, arrival, claim, AbortSignal.any([signal, claim.signal])).run();
+    // In this process no turn of the session runs now, so what is open was left by a process that died.
+    if (record.openTurns.length > 0) await endInterrupted(shell, record, claim);
+    if (seen !== undefined) return await answerDuplicate(shell, record, seen);
+    return await new Turn(shell, arrival, slot, claim, AbortSignal.any([signal, claim.signal])).run();
   } finally {
     await claim.release();
   }
@@ -45,15 +49,21 @@ function whyUnanswered(
   return maySend({ channel, chatType }, key, shell.config.session.sendPolicy) ? undefined : "send-policy";
 }
 
-async function note(shell: Shell, arrival: Arrival, reason: "not-mentioned" | "send-policy"): Promise<TurnOutcome> {
+async function note(
+  shell: Shell,
+  arrival: Arrival,
+  slot: Slot,
+  reason: "not-mentioned" | "send-policy",
+): Promise<TurnOutcome> {
   const { record, appended } = await shell.ledger.append(arrival.key, () => [
-    { ...userEntry(arrival), unanswered: reason },
+    { ...userEntry(arrival, slot), unanswered: reason },
   ]);
   shell.events.emit("message.recorded", { key: arrival.key, uuid: record.uuid, id: appended[0]?.id ?? "" });
   return { status: "ignored", key: arrival.key, reason };
 }
 
 async function claimOrAbort(shell: Shell, { key }: Arrival, signal: AbortSignal): Promise<Claim | undefined> {
+  if (signal.aborted) return undefined;
   try {
     return await shell.ledger.storage.claim(key, { signal });
   } catch (error) {
@@ -62,15 +72,17 @@ async function claimOrAbort(shell: Shell, { key }: Arrival, signal: AbortSignal)
   }
 }
 
-async function abandon(shell: Shell, arrival: Arrival): Promise<TurnOutcome> {
-  const begun = await shell.ledger.append(arrival.key, () => [{ ...userEntry(arrival), turn: true }]);
-  const turn = begun.appended[0]?.id ?? "";
-  await shell.ledger.append(arrival.key, () => [{ type: "turn", of: turn, status: "aborted" }]);
-  shell.events.emit("turn.aborted", { key: arrival.key, uuid: begun.record.uuid, turn });
+async function abandon(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
+  const turn = shell.ledger.newEntryId();
+  const { record } = await shell.ledger.append(arrival.key, () => [
+    { ...userEntry(arrival, slot), id: turn, turn: true },
+    { type: "turn", of: turn, status: "aborted" },
+  ]);
+  shell.events.emit("turn.aborted", { key: arrival.key, uuid: record.uuid, turn });
   return { status: "aborted", key: arrival.key, partial: "" };
 }
 
-function userEntry({ message, address }: Arrival): NewEntry<MessageEntry> {
+function userEntry({ message, address }: Arrival, slot: Slot): NewEntry<MessageEntry> {
   return {
     role: "user",
     content: message.content,
@@ -78,6 +90,7 @@ function userEntry({ message, address }: Arrival): NewEntry<MessageEntry> {
     ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
     ...(message.sender === undefined ? {} : { sender: message.sender }),
     address,
+    ...(slot.cleared ? { cleared: true as const } : {}),
   };
 }
 
@@ -85,68 +98,57 @@ function userEntry({ message, address }: Arrival): NewEntry<MessageEntry> {
 class Turn {
   readonly #shell: Shell;
   readonly #arrival: Arrival;
+  readonly #slot: Slot;
   readonly #claim: Claim;
   readonly #signal: AbortSignal;
+  readonly #steps: MessageEntry[] = [];
   #begun!: SessionRecord;
   #user!: MessageEntry;
 
-  constructor(shell: Shell, arrival: Arrival, claim: Claim, signal: AbortSignal) {
+  constructor(shell: Shell, arrival: Arrival, slot: Slot, claim: Claim, signal: AbortSignal) {
     this.#shell = shell;
     this.#arrival = arrival;
+    this.#slot = slot;
     this.#claim = claim;
     this.#signal = signal;
   }
 
   async run(): Promise<TurnOutcome> {
     await this.#begin();
-    const { events } = this.#shell;
-    events.emit("turn.started", this.#about());
-    const generation = await this.#generate().catch(
-      (error: unknown): Generation => ({ ended: "failed", partial: "", error }),
-    );
-    switch (generation.ended) {
-      case "answered":
-        return this.#complete(generation);
-      case "aborted":
-        await this.#end("aborted", this.#partial(generation.partial, "aborted"));
-        events.emit("turn.aborted", this.#about());
-        return { status: "aborted", key: this.#arrival.key, partial: generation.partial };
-      case "failed":
-        await this.#end("failed", this.#partial(generation.partial, "error"), codeOf(generation.error));
-        events.emit("turn.failed", { ...this.#about(), error: generation.error });
-        throw generation.error;
+    this.#shell.events.emit("turn.started", this.#about());
+    let outcome: TurnOutcome;
+    try {
+      outcome = await this.#finish(await this.#generate());
+    } catch (error) {
+      await this.#fail(error);
+      throw error;
     }
+    if (outcome.status === "replied") {
+      await deliver(this.#shell, this.#arrival, { ...this.#place(), text: outcome.text }, this.#signal);
+    }
+    return outcome;
   }
 
-  // The message is on disk before the model is called, together with the ends of turns that a dead process left open:
-  // whoever holds the claim knows that none of them runs any more.
+  // The message is on disk before the model is called.
   async #begin(): Promise<void> {
     const model = agentModel(this.#shell.config, this.#arrival.agentId) ?? null;
-    let open: readonly string[] = [];
-    const { record, appended } = await this.#shell.ledger.append(
-      this.#arrival.key,
-      (current) => {
-        open = current.openTurns;
-        const changed = current.state.model === model ? [] : [{ type: "state" as const, patch: { model } }];
-        return [...interruptedEntries(open), ...changed, { ...userEntry(this.#arrival), turn: true }];
-      },
-      this.#claim,
-    );
-    await reportInterrupted(this.#shell, record, open);
+    const { record, appended } = await this.#append((current) => [
+      ...(current.state.model === model ? [] : [{ type: "state" as const, patch: { model } }]),
+      { ...userEntry(this.#arrival, this.#slot), turn: true },
+    ]);
     this.#begun = record;
     this.#user = appended.at(-1) as MessageEntry;
-    this.#warnWhenShared(record);
+    if (parseSessionKey(record.key).kind === "main") this.#shell.shared.notice(record);
   }
 
   async #generate(): Promise<Generation> {
     const { key, agentId } = this.#arrival;
     const { provider, events, logger } = this.#shell;
     if (provider === undefined) {
-      const error = new HookError("No provider was given to the manager, so there is nothing to answer with.", {
+      throw new HookError("No provider was given to the manager, so there is nothing to answer with.", {
         operation: "generate",
         key,
       });
-      return { ended: "failed", partial: "", error };
     }
     return generate({
       provider,
@@ -160,15 +162,21 @@ class Turn {
         signal: this.#signal,
       },
       onText: (text) => events.emit("turn.text", { ...this.#about(), text }),
-      store: async (step) => void (await this.#append((cleared) => [this.#produced(step, cleared)])),
-      onLateFailure: (error) => logger.debug({ err: error, key }, "the provider failed after its turn was stopped"),
+      store: async (step) => {
+        const { appended } = await this.#append((record) => [this.#produced(step, record)]);
+        this.#steps.push(...appended.filter(isMessageEntry));
+      },
+      onLateFailure: () => logger.debug({ key }, "the provider failed after its turn was stopped"),
     });
   }
 
   async #messages(): Promise<Message[]> {
     const window = await this.#shell.ledger.window(this.#begun);
-    // A clear that came between leaves this message as the first of the new conversation's words.
-    const entries = window.some((entry) => entry.id === this.#user.id) ? window : [this.#user];
+    const at = window.findIndex((entry) => entry.id === this.#user.id && !this.#user.cleared);
+    const { cleared: _, ...alone } = this.#user;
+    // Up to this message: what the host appends meanwhile comes behind its answer. A message that a clear has put out of the
+    // window is answered by itself.
+    const entries = at < 0 ? [alone] : window.slice(0, at + 1);
     const nameSenders = parseSessionKey(this.#arrival.key).kind === "group";
     return buildContext(entries, { nameSenders, state: this.#begun.state }).messages;
   }
@@ -178,73 +186,104 @@ class Turn {
     return modelOverride ?? model ?? undefined;
   }
 
-  async #complete({ answer }: Generation & { ended: "answered" }): Promise<TurnOutcome> {
-    const { messages, usage, stopReason } = answer;
-    const last = messages.length - 1;
-    const facts = { ...(usage === undefined ? {} : { usage }), ...(stopReason === undefined ? {} : { stopReason }) };
-    const entries = messages.map((message, index) => ({ ...message, ...(index === last ? facts : {}) }));
-    const { appended } = await this.#end("completed", entries);
-    const produced = appended.filter(isMessageEntry);
-    const outcome = replyOutcome(this.#arrival.key, produced, usage);
-    const silent = outcome.status === "silent";
-    this.#shell.events.emit("turn.completed", { ...this.#about(), silent, ...(usage === undefined ? {} : { usage }) });
-    if (outcome.status === "replied") await this.#deliver(outcome.text);
-    return outcome;
-  }
-
-  async #deliver(text: string): Promise<void> {
-    try {
-      await deliver(this.#shell, this.#arrival, text, this.#signal);
-    } catch (error) {
-      await this.#shell.ledger.append(this.#arrival.key, () => [
-        { type: "delivery", of: this.#user.id, status: "failed", error: { code: "HOOK" } },
-      ]);
-      this.#shell.events.emit("delivery.failed", { ...this.#about(), error });
-      throw error;
+  async #finish(generation: Generation): Promise<TurnOutcome> {
+    const { key } = this.#arrival;
+    const { events } = this.#shell;
+    switch (generation.ended) {
+      case "answered": {
+        const { messages, usage, stopReason } = generation.answer;
+        const last = messages.length - 1;
+        const facts = { ...(usage ? { usage } : {}), ...(stopReason === undefined ? {} : { stopReason }) };
+        const entries = messages.map((message, index) => ({ ...message, ...(index === last ? facts : {}) }));
+        const { appended } = await this.#end("completed", entries, last < 0 && usage ? { usage } : {});
+        const outcome = replyOutcome(key, [...this.#steps, ...appended.filter(isMessageEntry)], usage);
+        events.emit("turn.completed", {
+          ...this.#about(),
+          silent: outcome.status === "silent",
+          ...(usage ? { usage } : {}),
+        });
+        return outcome;
+      }
+      case "aborted":
+        await this.#end("aborted", partialMessage(generation.partial, "aborted"));
+        events.emit("turn.aborted", this.#about());
+        return { status: "aborted", key, partial: generation.partial };
+      case "failed":
+        await this.#end("failed", partialMessage(generation.partial, "error"), {
+          error: { code: codeOf(generation.error) },
+        });
+        throw generation.error;
     }
   }
 
-  #partial(text: string, stopReason: "aborted" | "error"): Pick<MessageEntry, "role" | "content" | "stopReason">[] {
-    return text === "" ? [] : [{ role: "assistant", content: text, stopReason }];
+  // A turn has one end, also when writing the end is what failed. Where even this cannot be written, the turn is found
+  // interrupted later.
+  async #fail(error: unknown): Promise<void> {
+    try {
+      await this.#end("failed", [], { error: { code: codeOf(error) } });
+    } catch (again) {
+      this.#shell.logger.error(
+        { key: this.#arrival.key, code: codeOf(again) },
+        "the end of a turn could not be stored",
+      );
+    }
+    this.#shell.events.emit("turn.failed", { ...this.#about(), error });
   }
 
   #end(
     status: TurnEntry["status"],
     messages: readonly Pick<MessageEntry, "role" | "content">[],
-    code?: string,
+    facts: { error?: { code: string }; usage?: Usage | undefined } = {},
   ): Promise<Appended> {
-    return this.#append((cleared) => [
-      ...messages.map((message) => this.#produced(message, cleared)),
-      { type: "turn", of: this.#user.id, status, ...(code === undefined ? {} : { error: { code } }) },
-    ]);
-  }
-
-  #append(entries: (cleared: boolean) => NewEntry[]): Promise<Appended> {
-    return this.#shell.ledger.append(
-      this.#arrival.key,
-      // What belongs to a conversation that was cleared meanwhile must not be the first thing in the new one.
-      (record) => entries(record.lastClear !== this.#begun.lastClear),
-      this.#claim,
+    return this.#append((record) =>
+      record.openTurns.includes(this.#user.id)
+        ? [
+            ...messages.map((message) => this.#produced(message, record)),
+            // After a clear the size of what was cleared says nothing about the new conversation.
+            {
+              type: "turn",
+              of: this.#user.id,
+              status,
+              ...(this.#isCleared(record) ? { ...facts, usage: undefined } : facts),
+            },
+          ]
+        : undefined,
     );
   }
 
-  #produced(message: Pick<MessageEntry, "role" | "content">, cleared: boolean): NewEntry<MessageEntry> {
+  #append(decide: (record: SessionRecord) => NewEntry[] | undefined): Promise<Appended> {
+    return this.#shell.ledger.append(this.#arrival.key, decide, this.#claim);
+  }
+
+  // What belongs to a conversation that was cleared meanwhile must not be the first thing in the new one.
+  #produced(message: Pick<MessageEntry, "role" | "content">, record: SessionRecord): NewEntry<MessageEntry> {
     const model = this.#model();
     return {
       ...message,
       of: this.#user.id,
       ...(model === undefined || message.role !== "assistant" ? {} : { model }),
-      ...(cleared ? { cleared: true as const } : {}),
+      ...(this.#isCleared(record) ? { cleared: true as const } : {}),
     };
   }
 
-  #warnWhenShared(record: SessionRecord): void {
-    if (parseSessionKey(record.key).kind === "main") this.#shell.shared.notice(record);
+  #isCleared(record: SessionRecord): boolean {
+    return this.#user.cleared === true || record.lastClear !== this.#begun.lastClear;
+  }
+
+  #place(): { uuid: string; of: string } {
+    return { uuid: this.#begun.uuid, of: this.#user.id };
   }
 
   #about(): { key: SessionRecord["key"]; uuid: string; turn: string } {
     return { key: this.#arrival.key, uuid: this.#begun.uuid, turn: this.#user.id };
   }
+}
+
+function partialMessage(
+  text: string,
+  stopReason: "aborted" | "error",
+): Pick<MessageEntry, "role" | "content" | "stopReason">[] {
+  return text === "" ? [] : [{ role: "assistant", content: text, stopReason }];
 }
 
 function codeOf(error: unknown): string {

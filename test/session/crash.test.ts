@@ -165,10 +165,9 @@ test("an authorize that opens the session it is asked about does not wait for it
   const { inGroup } = builders();
   void first.handle(inGroup("-1", "ann", "@bot hi", { mentioned: true }));
   await started.promise;
-  await using second = new SessionManager({
+  await using second: SessionManager = new SessionManager({
     dir,
-    authorize: async ({ key }) =>
-      (await (await second.open(key)).status()).state.extra.admin === undefined,
+    authorize: async ({ key }) => (await (await second.open(key)).status()).state.extra.admin === undefined,
   });
   expect(await second.handle(inGroup("-1", "ann", "/clear"))).toMatchObject({
     status: "command",

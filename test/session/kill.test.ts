@@ -7,7 +7,7 @@ import { SessionManager } from "../../src/index.js";
 import { scriptedProvider } from "../../src/testing.js";
 import { all, linesOf, tempDir } from "./store-dir.js";
 
-const ROUNDS = 12;
+const ROUNDS = 8;
 
 async function bundleChild(): Promise<string> {
   const outfile = join(tempDir(), "child.mjs");
