@@ -55,11 +55,13 @@ test("a question asked before is no answer to the same one", () => {
 
 test("where speakers are named, quotes name them, and one's own words come first", () => {
   const messages = [from("alice", "My dog is Rex"), from("bob", "@bot, my dog is Max")];
-  expect(recall([...messages, from("alice", "@bot what is my dog?")])).toBe('I heard "My dog is Rex" from alice.');
-  expect(recall([...messages, from("carol", "@bot what dogs do you know?")])).toBe(
+  expect(recall([...messages, from("alice", "@bot what is my dog?")], true)).toBe(
+    'I heard "My dog is Rex" from alice.',
+  );
+  expect(recall([...messages, from("carol", "@bot what dogs do you know?")], true)).toBe(
     'I heard "My dog is Rex" from alice, "my dog is Max" from bob.',
   );
-  expect(recall([...messages, from("carol", "what did bob say?")])).toBe('I heard "my dog is Max" from bob.');
+  expect(recall([...messages, from("carol", "what did bob say?")], true)).toBe('I heard "my dog is Max" from bob.');
 });
 
 test("what fits more words of the question wins, and no more than the last five are quoted, none at full length", () => {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { ProviderHooks } from "../../index.js";
+import { type ProviderHooks, parseSessionKey } from "../../index.js";
 import { recall } from "./recall.js";
 
 /**
@@ -8,8 +8,8 @@ import { recall } from "./recall.js";
  */
 export function offlineModel(wordPause = 0): ProviderHooks {
   return {
-    async generate({ messages, signal, emit }) {
-      const text = recall(messages);
+    async generate({ key, messages, signal, emit }) {
+      const text = recall(messages, parseSessionKey(key).kind === "group");
       for (const [index, word] of (text.match(/\s*\S+/g) ?? []).entries()) {
         if (index > 0 && wordPause > 0) await pause(wordPause, undefined, { signal });
         signal.throwIfAborted();

@@ -33,8 +33,8 @@ const EMPTY_WORDS = new Set(
  * What someone answers who has only this context to go by: asked something, they quote what was said in it; told
  * something, they acknowledge it. Nothing else is known to it, so an answer shows exactly what a session let through.
  */
-export function recall(messages: readonly Message[]): string {
-  const sayings = messages.flatMap(readSaying);
+export function recall(messages: readonly Message[], inGroup = false): string {
+  const sayings = messages.flatMap((message) => readSaying(message, inGroup));
   const current = sayings.at(-1);
   if (current === undefined) return "Nobody has said anything yet.";
   const earlier = sayings.slice(0, -1);
@@ -92,16 +92,16 @@ function quote({ speaker, words }: Saying): string {
   return speaker === undefined ? `"${shown}"` : `"${shown}" from ${speaker}`;
 }
 
-// Where people are named, their name stands before what they said. What the library itself notes about a reply that was
+// In a group the speaker's name stands before what they said. What the library itself notes about a reply that was
 // cut short is nobody's saying.
-function readSaying(message: Message): Saying[] {
+function readSaying(message: Message, inGroup: boolean): Saying[] {
   const text = textOf(message);
   if (message.role !== "user" || text.startsWith("[The previous reply ")) return [];
-  const named = message.name !== undefined && text.startsWith(`${message.name}: `);
-  const said = named ? text.slice((message.name as string).length + 2) : text;
+  const [, speaker, named] = (inGroup ? /^([^:\n]{1,64}): ([\s\S]*)$/.exec(text) : null) ?? [];
+  const said = named ?? text;
   const words = said
     .replace(/(?<![\w@])@bot\b[,:]?/gi, "")
     .replace(/\s+/g, " ")
     .trim();
-  return words === "" ? [] : [{ speaker: named ? message.name : undefined, words }];
+  return words === "" ? [] : [{ speaker, words }];
 }
