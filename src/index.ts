@@ -5,7 +5,7 @@
  */
 export * from "./core.js";
 export { loadConfig } from "./session/config-file.js";
-export type { Listener, SessionEventName, SessionEvents } from "./session/events.js";
+export type { Listener, SessionEvent, SessionEventName, SessionEvents, TurnEvent } from "./session/events.js";
 export type {
   Authorize,
   ChannelHooks,

@@ -5,39 +5,41 @@ import { isSessionError } from "../errors.js";
 import type { StorageReport } from "../storage/report.js";
 import type { Logger } from "./hooks.js";
 
-interface About {
+/** What every event about a session tells. */
+export interface SessionEvent {
   key: SessionKey;
   uuid: string;
 }
 
-interface AboutTurn extends About {
+/** What every event about a turn tells. */
+export interface TurnEvent extends SessionEvent {
   /** The id of the message, or command, that began it. */
   turn: string;
 }
 
 /** What happens, and what a listener is told of it. Only `turn.text` carries anything that was said. */
 export interface SessionEvents {
-  "session.created": About;
+  "session.created": SessionEvent;
   /** First use of an existing session by this manager. */
-  "session.loaded": About;
-  "session.cleared": About;
+  "session.loaded": SessionEvent;
+  "session.cleared": SessionEvent;
   /** A second person has reached the one session of dmScope `main`: each can now read the other. */
-  "session.shared": About;
-  "state.changed": About & { settings: string[] };
+  "session.shared": SessionEvent;
+  "state.changed": SessionEvent & { settings: string[] };
   /** A group message that was kept as context and not answered. */
-  "message.recorded": About & { id: string };
-  "message.duplicate": About & { messageId: string };
-  "command.executed": About & { command: CommandName };
-  "command.refused": About & { command: CommandName };
-  "turn.started": AboutTurn;
+  "message.recorded": SessionEvent & { id: string };
+  "message.duplicate": SessionEvent & { messageId: string };
+  "command.executed": SessionEvent & { command: CommandName };
+  "command.refused": SessionEvent & { command: CommandName };
+  "turn.started": TurnEvent;
   /** Text as it streams. */
-  "turn.text": AboutTurn & { text: string };
-  "turn.completed": AboutTurn & { silent: boolean; usage?: Usage };
-  "turn.aborted": AboutTurn;
-  "turn.failed": AboutTurn & { error: unknown };
+  "turn.text": TurnEvent & { text: string };
+  "turn.completed": TurnEvent & { silent: boolean; usage?: Usage };
+  "turn.aborted": TurnEvent;
+  "turn.failed": TurnEvent & { error: unknown };
   /** A turn whose process died before its end; the message is in the history, unanswered. */
-  "turn.interrupted": AboutTurn & { messageId?: string };
-  "delivery.failed": AboutTurn & { error: unknown };
+  "turn.interrupted": TurnEvent & { messageId?: string };
+  "delivery.failed": TurnEvent & { error: unknown };
   /** The storage met something and dealt with it. */
   "storage.report": StorageReport;
 }

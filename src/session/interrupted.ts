@@ -15,12 +15,11 @@ export interface InterruptedTurn {
 }
 
 /** The ends of turns whose process died. Only who holds the claim may write them. */
-export function interruptedEntries(openTurns: readonly string[]): NewEntry<TurnEntry>[] {
+function interruptedEntries(openTurns: readonly string[]): NewEntry<TurnEntry>[] {
   return openTurns.map((of) => ({ type: "turn", of, status: "interrupted" }));
 }
 
-/** Tells the host of turns that were found interrupted. */
-export async function reportInterrupted(
+async function reportInterrupted(
   shell: Shell,
   record: SessionRecord,
   turns: readonly string[],
