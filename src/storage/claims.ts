@@ -10,7 +10,7 @@ interface Waiter {
 /** Claims within one process: one holder per key, waiters in the order they asked. */
 export class Claims {
   readonly #lines = new Map<SessionKey, Waiter[]>();
-  readonly #held = new Map<string, AbortController>();
+  readonly #held = new Map<string, { key: SessionKey; lost: AbortController }>();
   readonly #newToken: () => string;
   #closed = false;
 
@@ -34,7 +34,6 @@ export class Claims {
       throw error;
     }
     const lost = new AbortController();
-    this.#held.set(token, lost);
     let released: Promise<void> | undefined;
     const release = (): Promise<void> => {
       released ??= (async () => {
@@ -47,25 +46,29 @@ export class Claims {
       })();
       return released;
     };
+    if (this.#closed) {
+      await release();
+      throw closedWhile(key);
+    }
+    this.#held.set(token, { key, lost });
     return { token, signal: lost.signal, release, [Symbol.asyncDispose]: release };
   }
 
-  holds(claim: Claim): boolean {
-    return this.#held.has(claim.token);
+  holds(claim: Claim, key: SessionKey): boolean {
+    return this.#held.get(claim.token)?.key === key;
   }
 
   /** Refuses those who wait and tells the holders that they hold nothing any more. */
   close(): void {
     this.#closed = true;
     const waiters = [...this.#lines.values()].flatMap((line) => line.slice(1));
-    for (const lost of this.#held.values())
-      lost.abort(new ClosedError("The storage was closed.", { operation: "claim" }));
+    for (const { key, lost } of this.#held.values()) lost.abort(closedWhile(key));
     this.#held.clear();
-    for (const waiter of waiters) waiter.refuse(new ClosedError("The storage was closed.", { operation: "claim" }));
+    for (const waiter of waiters) waiter.refuse(closedWhile());
   }
 
   async #wait(key: SessionKey, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closed) throw new ClosedError("The storage was closed.", { operation: "claim", key });
+    if (this.#closed) throw closedWhile(key);
     signal?.throwIfAborted();
     const line = this.#lines.get(key) ?? [];
     this.#lines.set(key, line);
@@ -76,7 +79,10 @@ export class Claims {
         const waiter = { grant, refuse };
         line.push(waiter);
         onAbort = () => {
-          line.splice(line.indexOf(waiter), 1);
+          const place = line.indexOf(waiter);
+          // The head has been granted the claim already; taken out of the line, it would hold it beside the next one.
+          if (place < 1) return;
+          line.splice(place, 1);
           refuse(signal?.reason);
         };
         if (first) grant();
@@ -95,4 +101,8 @@ export class Claims {
     if (next === undefined) this.#lines.delete(key);
     else next.grant();
   }
+}
+
+function closedWhile(key?: SessionKey): ClosedError {
+  return new ClosedError("The storage was closed.", { operation: "storage.claim", key });
 }

@@ -7,7 +7,9 @@ export function selectRecords(records: Iterable<SessionRecord>, query: ListQuery
   const { agentId, activeSince = Number.NEGATIVE_INFINITY, limit = Number.POSITIVE_INFINITY } = query;
   const wanted: { record: SessionRecord; time: number }[] = [];
   for (const record of records) {
-    const time = Date.parse(record.lastActive);
+    const parsed = Date.parse(record.lastActive);
+    // Other tools may write no time, or none that can be read.
+    const time = Number.isNaN(parsed) ? Number.NEGATIVE_INFINITY : parsed;
     if (time < activeSince || (agentId !== undefined && parseSessionKey(record.key).agentId !== agentId)) continue;
     wanted.push({ record, time });
   }

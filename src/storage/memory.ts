@@ -36,7 +36,7 @@ export class MemoryStorage implements SessionStorage {
     options: { claim?: Claim | undefined } = {},
   ): Promise<SessionRecord | undefined> {
     this.#assertOpen("update", key);
-    if (options.claim !== undefined && !this.#claims.holds(options.claim)) {
+    if (options.claim !== undefined && !this.#claims.holds(options.claim, key)) {
       throw new ClaimLostError("The claim on this session is no longer held, so nothing was written.", {
         operation: "storage.update",
         key,
@@ -46,7 +46,7 @@ export class MemoryStorage implements SessionStorage {
     const change = decide(key, updater, current);
     if (change === undefined) return current === undefined ? undefined : copyJson(current);
     const transcript = this.#transcripts.get(change.record.uuid) ?? [];
-    if (current === undefined && transcript.length > 0) {
+    if (current === undefined && this.#transcripts.has(change.record.uuid)) {
       throw new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });
     }
     this.#transcripts.set(change.record.uuid, transcript);
@@ -57,7 +57,8 @@ export class MemoryStorage implements SessionStorage {
 
   async *entries(uuid: string, range: EntryRange = {}): AsyncIterable<TranscriptEntry> {
     this.#assertOpen("entries");
-    let wanted = this.#transcripts.get(uuid)?.slice() ?? [];
+    let wanted = this.#transcripts.get(uuid)?.slice();
+    if (wanted === undefined) return;
     if (range.fromWindow)
       wanted = wanted.slice(
         Math.max(

@@ -7,3 +7,14 @@ export type StorageReport =
   | { kind: "index-not-written"; error: unknown };
 
 export type OnReport = (report: StorageReport) => void;
+
+/** Hands reports on to whoever wants them. Some come from work in the background, where an error would end the process. */
+export function undisturbed(onReport: OnReport): OnReport {
+  return (report) => {
+    try {
+      onReport(report);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  };
+}

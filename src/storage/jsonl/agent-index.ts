@@ -1,9 +1,9 @@
 import { readdir, stat } from "node:fs/promises";
-import type { SessionKey } from "../../core/key.js";
+import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { OnReport } from "../report.js";
 import { codeOf } from "./fault.js";
 import { type IndexContent, type IndexEntry, readIndex, setAside, writeIndex } from "./index-file.js";
-import { type AgentLayout, transcriptUuid } from "./layout.js";
+import { type AgentLayout, refuseLinks, transcriptUuid } from "./layout.js";
 import { catchUp, fromTranscript, type KnownSession } from "./projection.js";
 import { type Durability, Transcript } from "./transcript.js";
 
@@ -23,6 +23,8 @@ export class AgentIndex {
   readonly #durability: Durability;
   readonly #report: OnReport;
   readonly #readOnly: boolean;
+  // An index that could not be read and is still in its place: it must not be written over.
+  #mustSetAside = false;
   #dirty = false;
   #saving: Promise<void> | undefined;
   #endPause: (() => void) | undefined;
@@ -42,15 +44,26 @@ export class AgentIndex {
     readOnly: boolean,
   ): Promise<AgentIndex> {
     const index = new AgentIndex(layout, durability, report, readOnly);
-    await index.#load(await readIndex(layout.index));
+    await refuseLinks(layout);
+    const content = await readIndex(layout.index);
+    const uuids = await index.#uuidsOnDisk();
+    for (const [key, entry] of await index.#scan(content, uuids)) index.entries.set(key, entry);
+    if (content.state === "unreadable") await index.#replace();
+    else if (content.state === "missing" && uuids.size > 0) index.#rebuilt(undefined);
     return index;
   }
 
-  /** Forgets the index and asks the transcripts, because the index has been caught in an untruth. */
+  /** Asks the transcripts for everything, because the index has been caught in an untruth. */
   async rebuild(): Promise<void> {
-    await this.#saving;
-    this.entries.clear();
-    await this.#load({ state: "unreadable" });
+    const before = new Map(this.entries);
+    // A transcript without a header has only the index to say whose it is.
+    const incomplete = Array.from(before.values(), ({ record }) => record);
+    const found = await this.#scan({ state: "read", entries: [], incomplete, refused: 0 }, await this.#uuidsOnDisk());
+    // Sessions go on while this runs: what was written or deleted meanwhile is newer than what was found.
+    for (const key of found.keys()) if (before.has(key) && !this.entries.has(key)) found.delete(key);
+    for (const [key, entry] of before) if (this.entries.get(key) === entry) this.entries.delete(key);
+    for (const [key, entry] of found) if (!this.entries.has(key)) this.entries.set(key, entry);
+    await this.#replace();
   }
 
   transcript(uuid: string): Transcript {
@@ -77,41 +90,63 @@ export class AgentIndex {
     if (this.#dirty) await this.#save();
   }
 
-  async #load(content: IndexContent): Promise<void> {
-    const uuids = await this.#uuidsOnDisk();
-    if (uuids === undefined) return;
-    const aside = content.state === "unreadable" && !this.#readOnly ? await setAside(this.layout.index) : undefined;
+  async #scan(content: IndexContent, uuids: ReadonlySet<string>): Promise<Map<SessionKey, IndexEntry>> {
     const { entries, known } = this.#trusted(content, uuids);
     const loaded = await inSlices([...uuids], (uuid) => this.#loadOne(uuid, entries.get(uuid), known.get(uuid)));
-    for (const entry of loaded) if (entry !== undefined) this.#adopt(entry, entries);
-    if (content.state === "unreadable" || (content.state === "missing" && uuids.size > 0)) {
-      this.#report({ kind: "index-rebuilt", setAside: aside, sessions: this.entries.size });
-      this.#changed();
-    }
+    const found = new Map<SessionKey, IndexEntry>();
+    for (const entry of loaded) if (entry !== undefined) this.#adopt(entry, found, entries);
+    return found;
   }
 
-  async #uuidsOnDisk(): Promise<Set<string> | undefined> {
+  async #uuidsOnDisk(): Promise<Set<string>> {
+    const uuids = new Set<string>();
     try {
-      const names = await readdir(this.layout.dir);
-      return new Set(names.flatMap((name) => transcriptUuid(name) ?? []));
+      for (const found of await readdir(this.layout.dir, { withFileTypes: true })) {
+        const uuid = transcriptUuid(found.name);
+        // A link, a pipe or a directory in a transcript's place is not opened.
+        if (uuid !== undefined && !found.isFile()) this.#report({ kind: "transcript-unclaimed", uuid });
+        else if (uuid !== undefined) uuids.add(uuid);
+      }
     } catch (error) {
-      if (codeOf(error) === "ENOENT") return undefined;
-      throw error;
+      if (codeOf(error) !== "ENOENT") throw error;
     }
+    return uuids;
   }
 
   #trusted(content: IndexContent, uuids: ReadonlySet<string>) {
     const entries = new Map<string, IndexEntry>();
     const known = new Map<string, KnownSession>();
     if (content.state === "read") {
-      for (const entry of content.entries) if (uuids.has(entry.record.uuid)) entries.set(entry.record.uuid, entry);
-      for (const session of content.incomplete) known.set(session.uuid, session);
-      if (content.refused > 0) this.#report({ kind: "index-entries-refused", count: content.refused });
+      const ours = content.entries.filter(({ record }) => this.#isOurs(record.key));
+      const incomplete = content.incomplete.filter(({ key }) => this.#isOurs(key));
+      for (const entry of ours) if (uuids.has(entry.record.uuid)) entries.set(entry.record.uuid, entry);
+      for (const session of incomplete) known.set(session.uuid, session);
+      const others = content.entries.length - ours.length + content.incomplete.length - incomplete.length;
+      const count = content.refused + others;
+      if (count > 0) this.#report({ kind: "index-entries-refused", count });
     }
     return { entries, known };
   }
 
+  #isOurs(key: SessionKey): boolean {
+    return parseSessionKey(key).agentId === this.layout.agentId;
+  }
+
   async #loadOne(
+    uuid: string,
+    entry: IndexEntry | undefined,
+    known: KnownSession | undefined,
+  ): Promise<IndexEntry | undefined> {
+    try {
+      return await this.#ask(uuid, entry, known);
+    } catch (error) {
+      // Deleted since the directory was listed.
+      if (codeOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  async #ask(
     uuid: string,
     entry: IndexEntry | undefined,
     known: KnownSession | undefined,
@@ -123,15 +158,16 @@ export class AgentIndex {
       // Shorter than what was indexed: someone replaced it, and only the file itself can say what it holds.
       if (size > entry.bytes) return catchUp(entry, transcript, this.onSkipped);
     }
-    const rebuilt = await fromTranscript(transcript, uuid, known ?? knownBy(entry), this.onSkipped);
-    if (rebuilt === undefined) this.#report({ kind: "transcript-unclaimed", uuid });
-    return rebuilt;
+    const rebuilt = await fromTranscript(transcript, uuid, known ?? entry?.record, this.onSkipped);
+    if (rebuilt !== undefined && this.#isOurs(rebuilt.record.key)) return rebuilt;
+    this.#report({ kind: "transcript-unclaimed", uuid });
+    return undefined;
   }
 
   // Two transcripts can claim one key after a copy by hand. The index's choice stands, else the one last active.
-  #adopt(entry: IndexEntry, indexed: ReadonlyMap<string, IndexEntry>): void {
+  #adopt(entry: IndexEntry, found: Map<SessionKey, IndexEntry>, indexed: ReadonlyMap<string, IndexEntry>): void {
     const { key, uuid, lastActive } = entry.record;
-    const rival = this.entries.get(key);
+    const rival = found.get(key);
     if (rival !== undefined) {
       const stays =
         indexed.has(rival.record.uuid) === indexed.has(uuid)
@@ -140,7 +176,29 @@ export class AgentIndex {
       this.#report({ kind: "transcript-unclaimed", uuid: stays ? uuid : rival.record.uuid });
       if (stays) return;
     }
-    this.entries.set(key, entry);
+    found.set(key, entry);
+  }
+
+  async #replace(): Promise<void> {
+    this.#mustSetAside = true;
+    this.#rebuilt(this.#readOnly ? undefined : await this.#setAside());
+  }
+
+  #rebuilt(aside: string | undefined): void {
+    this.#report({ kind: "index-rebuilt", setAside: aside, sessions: this.entries.size });
+    this.#changed();
+  }
+
+  // A store that cannot be written can still be read.
+  async #setAside(): Promise<string | undefined> {
+    try {
+      const aside = await setAside(this.layout.index);
+      this.#mustSetAside = false;
+      return aside;
+    } catch (error) {
+      this.#report({ kind: "index-not-written", error });
+      return undefined;
+    }
   }
 
   #changed(): void {
@@ -161,6 +219,8 @@ export class AgentIndex {
 
   async #save(): Promise<void> {
     this.#dirty = false;
+    if (this.#mustSetAside) await this.#setAside();
+    if (this.#mustSetAside) return;
     try {
       await writeIndex(this.layout.index, this.entries.values());
     } catch (error) {
@@ -183,10 +243,6 @@ export class AgentIndex {
       this.#endPause = end;
     });
   }
-}
-
-function knownBy(entry: IndexEntry | undefined): KnownSession | undefined {
-  return entry === undefined ? undefined : entry.record;
 }
 
 async function inSlices<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {

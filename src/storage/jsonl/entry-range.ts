@@ -1,15 +1,19 @@
-import type { TranscriptEntry } from "../../core/entry.js";
+import { isEntryOf, type TranscriptEntry } from "../../core/entry.js";
 import { StorageError } from "../../errors.js";
 import type { EntryRange } from "../storage.js";
 import type { ReadItem } from "./updates.js";
 
-/** The entries of a range, from what was read of a transcript in order. */
+/** The entries of a range, from what was read of a transcript in order; for a window, from the update that begins it on. */
 export async function* inRange(items: AsyncIterable<ReadItem>, range: EntryRange): AsyncGenerator<TranscriptEntry> {
   let inside = range.after === undefined;
   const tail: TranscriptEntry[] = [];
+  let first = true;
   for await (const item of items) {
     if (!("update" in item)) continue;
-    for (const entry of item.update.entries) {
+    const { entries } = item.update;
+    const from = first && range.fromWindow ? entries.findLastIndex((entry) => isEntryOf(entry, "clear")) : 0;
+    first = false;
+    for (const entry of entries.slice(Math.max(0, from))) {
       if (!inside) {
         inside = entry.id === range.after;
       } else if (range.last === undefined) {

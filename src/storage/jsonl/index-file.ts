@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { readFile, rename, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { isSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { StorageError } from "../../errors.js";
+import { recordSchema } from "../record-schema.js";
 import { codeOf } from "./fault.js";
 import { isUuid } from "./layout.js";
 
@@ -17,6 +19,8 @@ export interface IndexEntry {
   windowStart: number;
   /** Lines that could not be read. */
   skipped: number;
+  /** The transcript does not say whose it is; only the index does. */
+  headerless?: true | undefined;
 }
 
 /** What a `sessions.json` had to say. `incomplete` are sessions it names without (all of) their facts. */
@@ -30,28 +34,11 @@ export type IndexContent =
       refused: number;
     };
 
-const seen = z.looseObject({ messageId: z.string(), address: z.string(), id: z.string() });
-const entrySchema = z.looseObject({
-  created: z.string(),
-  lastActive: z.string(),
-  messageCount: z.int().nonnegative(),
-  state: z.looseObject({
-    model: z.string().nullable(),
-    modelOverride: z.string().nullable(),
-    activationMode: z.enum(["always", "mention"]),
-    lastCompaction: z.string().nullable(),
-    memoryFlushed: z.boolean(),
-    extra: z.record(z.string(), z.json()),
-  }),
-  ancestors: z.array(z.string()),
-  openTurns: z.array(z.string()),
-  lastClear: z.string().nullable(),
-  recentMessages: z.array(seen),
-  contextTokens: z.number().nullable(),
-  sharedBy: z.array(z.string()),
+const entrySchema = recordSchema.omit({ key: true }).extend({
   bytes: z.int().nonnegative(),
   windowStart: z.int().nonnegative(),
   skipped: z.int().nonnegative(),
+  headerless: z.literal(true).optional(),
 });
 
 /** Reads an index. Anything but an object of sessions is unreadable; a session whose uuid is no uuid is refused. */
@@ -61,6 +48,7 @@ export async function readIndex(path: string): Promise<IndexContent> {
     text = await readFile(path, "utf8");
   } catch (error) {
     if (codeOf(error) === "ENOENT") return { state: "missing" };
+    if (codeOf(error) === "EISDIR") return { state: "unreadable" };
     throw error;
   }
   const value = parseObject(text);
@@ -87,7 +75,7 @@ export async function writeIndex(path: string, entries: Iterable<IndexEntry>): P
   );
   const staged = `${path}.${randomUUID()}.tmp`;
   try {
-    await writeFileAtomic(staged, bytes, { mode: 0o600 });
+    await writeFileAtomic(staged, bytes, { mode: 0o600, ...(await ownership(path)) });
     const { size } = await stat(staged);
     if (size !== bytes.length) {
       throw new StorageError("The index was written short, so the old one was kept. The disk is probably full.", {
@@ -101,11 +89,23 @@ export async function writeIndex(path: string, entries: Iterable<IndexEntry>): P
   }
 }
 
-/** Moves what cannot be read out of the way without losing a byte of it. */
-export async function setAside(path: string): Promise<string> {
+// An operator who works as root on a bot's store must not leave the bot an index that it may not read.
+async function ownership(path: string): Promise<{ chown?: { uid: number; gid: number } }> {
+  if (process.getuid?.() !== 0) return {};
+  const { uid, gid } = await stat(dirname(path));
+  return { chown: { uid, gid } };
+}
+
+/** Moves what cannot be read out of the way without losing a byte of it. `undefined` when there is nothing any more. */
+export async function setAside(path: string): Promise<string | undefined> {
   const aside = `${path}.corrupt-${randomUUID()}`;
-  await rename(path, aside);
-  return aside;
+  try {
+    await rename(path, aside);
+    return aside;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 // A virus scanner or indexer that has the file open makes Windows refuse a rename for a moment.
@@ -145,8 +145,8 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 }
 
 function toEntry(key: SessionKey, facts: z.infer<typeof entrySchema>): IndexEntry {
-  const { bytes, windowStart, skipped, ...record } = facts;
-  return { record: { key, ...record } as unknown as SessionRecord, bytes, windowStart, skipped };
+  const { bytes, windowStart, skipped, headerless, ...record } = facts;
+  return { record: { key, ...record } as unknown as SessionRecord, bytes, windowStart, skipped, headerless };
 }
 
 function toJson({ record, ...place }: IndexEntry): [string, object] {

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { readdir, unlink } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
-import { type HeaderEntry, TRANSCRIPT_VERSION, type TranscriptEntry } from "../../core/entry.js";
+import { TRANSCRIPT_VERSION, type TranscriptEntry } from "../../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import { initialRecord, project, type SessionRecord } from "../../core/record.js";
-import { ClaimLostError, UnsupportedVersionError } from "../../errors.js";
+import { ClaimLostError, StorageError, UnsupportedVersionError } from "../../errors.js";
 import { type CheckedChange, copyJson, decide } from "../change.js";
 import { Claims } from "../claims.js";
 import { selectRecords } from "../list-query.js";
-import type { OnReport } from "../report.js";
+import { type OnReport, undisturbed } from "../report.js";
 import type { Claim, EntryRange, ListQuery, SessionStorage, Updater } from "../storage.js";
 import { AgentIndex } from "./agent-index.js";
 import { inRange } from "./entry-range.js";
@@ -17,9 +17,9 @@ import type { IndexEntry } from "./index-file.js";
 import { KeyedMutex } from "./keyed-mutex.js";
 import { isUuid, Layout, makePrivateDir } from "./layout.js";
 import { showLock } from "./lock-file.js";
-import { afterUpdate, catchUp } from "./projection.js";
+import { afterUpdate, catchUp, fromTranscript } from "./projection.js";
 import type { Durability } from "./transcript.js";
-import { encodeUpdate } from "./updates.js";
+import { encodeUpdate, headerOf } from "./updates.js";
 
 const WRITES: ReadonlySet<string> = new Set(["update", "delete", "claim"]);
 
@@ -49,6 +49,7 @@ export class JsonlStorage implements SessionStorage {
   readonly #verified = new Set<SessionKey>();
   readonly #mutex = new KeyedMutex();
   readonly #claims = new Claims(randomUUID);
+  readonly #running = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(options: JsonlStorageOptions) {
@@ -59,7 +60,7 @@ export class JsonlStorage implements SessionStorage {
     this.#layout = new Layout(dir);
     this.#durability = durability;
     this.#readOnly = readOnly;
-    this.#report = onReport;
+    this.#report = undisturbed(onReport);
   }
 
   async read(key: SessionKey): Promise<SessionRecord | undefined> {
@@ -91,7 +92,7 @@ export class JsonlStorage implements SessionStorage {
       const index = await this.#index(parseSessionKey(key).agentId);
       return this.#mutex.run(key, async () => {
         const current = await this.#current(index, key);
-        if (options.claim !== undefined && !this.#claims.holds(options.claim)) {
+        if (options.claim !== undefined && !this.#claims.holds(options.claim, key)) {
           throw new ClaimLostError("The claim on this session is no longer held, so nothing was written.", {
             operation: "storage.update",
             key,
@@ -118,6 +119,8 @@ export class JsonlStorage implements SessionStorage {
       const start = range.fromWindow ? entry.windowStart : 0;
       yield* inRange(transcript.from(start), range);
     } catch (error) {
+      // Deleted since it was found.
+      if (codeOf(error) === "ENOENT") return;
       throw storageFault(error, "entries", entry.record.key);
     }
   }
@@ -150,7 +153,7 @@ export class JsonlStorage implements SessionStorage {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       this.#claims.close();
-      await this.#mutex.idle();
+      await Promise.allSettled(this.#running);
       for (const index of await Promise.allSettled(this.#indexes.values())) {
         // An index that could not be loaded has nothing to write; whoever asked for it got the error.
         if (index.status === "fulfilled") await index.value.close();
@@ -170,17 +173,23 @@ export class JsonlStorage implements SessionStorage {
       return undefined;
     }
     if (!this.#verified.has(key)) {
-      const header = await transcript.header();
-      if (header !== undefined && header.key !== key) {
+      const header = await transcript.header({ anywhere: !entry.headerless });
+      if (header !== undefined && (header.key !== key || header.uuid !== entry.record.uuid)) {
         await index.rebuild();
         return this.#current(index, key);
       }
-      if (header !== undefined && header.version > TRANSCRIPT_VERSION) return entry;
-      this.#verified.add(key);
+      if (header === undefined || header.version <= TRANSCRIPT_VERSION) this.#verified.add(key);
     }
     this.#keyOf.set(entry.record.uuid, key);
     if (size === entry.bytes) return entry;
-    const next = await catchUp(entry, transcript, index.onSkipped);
+    const next =
+      size > entry.bytes
+        ? await catchUp(entry, transcript, index.onSkipped)
+        : await fromTranscript(transcript, entry.record.uuid, entry.record, index.onSkipped);
+    if (next === undefined) {
+      this.#forget(index, key, entry);
+      return undefined;
+    }
     // Only remembered: who merely reads must not write an index beside a running host.
     index.entries.set(key, next);
     return next;
@@ -202,9 +211,10 @@ export class JsonlStorage implements SessionStorage {
       );
     }
     const before: IndexEntry = current ?? { record: initialRecord(record), bytes: 0, windowStart: 0, skipped: 0 };
+    const header = current === undefined || current.headerless ? headerOf(record) : undefined;
     const follows = isDeepStrictEqual(project(before.record, append), record);
     const bytes = encodeUpdate({
-      header: current === undefined ? headerOf(record) : undefined,
+      header: append.length > 0 || !follows || current === undefined ? header : undefined,
       entries: append,
       record: follows ? undefined : record,
     });
@@ -214,7 +224,7 @@ export class JsonlStorage implements SessionStorage {
     // Whatever else stands between what was known and what was written came from another process, or was torn.
     const next =
       size.before === before.bytes && size.after === size.before + bytes.length
-        ? afterUpdate(before, { start: size.before, end: size.after, entries: append, record })
+        ? afterUpdate(before, { start: size.before, end: size.after, header, entries: append, record })
         : await catchUp(before, transcript, index.onSkipped);
     this.#verified.add(key);
     this.#keyOf.set(record.uuid, key);
@@ -223,7 +233,7 @@ export class JsonlStorage implements SessionStorage {
   }
 
   #forget(index: AgentIndex, key: SessionKey, entry: IndexEntry): void {
-    index.remove(key);
+    if (index.entries.get(key) === entry) index.remove(key);
     this.#verified.delete(key);
     this.#keyOf.delete(entry.record.uuid);
   }
@@ -251,11 +261,15 @@ export class JsonlStorage implements SessionStorage {
   }
 
   async #find(uuid: string): Promise<{ index: AgentIndex; entry: IndexEntry } | undefined> {
-    const key = this.#keyOf.get(uuid) ?? (await this.#searchKey(uuid));
-    if (key === undefined) return undefined;
-    const index = await this.#index(parseSessionKey(key).agentId);
-    const entry = await this.#mutex.run(key, () => this.#current(index, key));
-    return entry?.record.uuid === uuid ? { index, entry } : undefined;
+    // Looked for twice: the first look can find the index in an untruth and mend it.
+    for (const _look of ["first", "second"]) {
+      const key = this.#keyOf.get(uuid) ?? (await this.#searchKey(uuid));
+      if (key === undefined) return undefined;
+      const index = await this.#index(parseSessionKey(key).agentId);
+      const entry = await this.#mutex.run(key, () => this.#current(index, key));
+      if (entry?.record.uuid === uuid) return { index, entry };
+    }
+    return undefined;
   }
 
   async #searchKey(uuid: string): Promise<SessionKey | undefined> {
@@ -271,15 +285,14 @@ export class JsonlStorage implements SessionStorage {
     if (this.#readOnly && WRITES.has(operation)) {
       throw new StorageError("This storage was opened to be read only.", { operation: `storage.${operation}`, key });
     }
+    const running = work();
+    this.#running.add(running);
     try {
-      return await work();
+      return await running;
     } catch (error) {
       throw storageFault(error, operation, key);
+    } finally {
+      this.#running.delete(running);
     }
   }
-}
-
-function headerOf(record: SessionRecord): HeaderEntry {
-  const { uuid, key, created, ancestors } = record;
-  return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
 }

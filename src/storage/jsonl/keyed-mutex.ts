@@ -16,9 +16,4 @@ export class KeyedMutex {
     });
     return result;
   }
-
-  /** Resolves when everything asked for so far is done. */
-  async idle(): Promise<void> {
-    await Promise.all(this.#tails.values());
-  }
 }

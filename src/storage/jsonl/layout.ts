@@ -1,7 +1,8 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod, lstat, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isAgentId } from "../../core/key.js";
-import { InvalidSessionKeyError } from "../../errors.js";
+import { InvalidSessionKeyError, StorageError } from "../../errors.js";
+import { codeOf } from "./fault.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TRANSCRIPT = /^([0-9a-f-]{36})\.jsonl$/;
@@ -33,16 +34,18 @@ export class Layout {
         operation: "storage",
       });
     }
-    return new AgentLayout(join(this.agentsDir, agentId, "sessions"));
+    return new AgentLayout(agentId, join(this.agentsDir, agentId, "sessions"));
   }
 }
 
 /** The files of one agent. */
 export class AgentLayout {
+  readonly agentId: string;
   readonly dir: string;
   readonly index: string;
 
-  constructor(dir: string) {
+  constructor(agentId: string, dir: string) {
+    this.agentId = agentId;
     this.dir = dir;
     this.index = join(dir, "sessions.json");
   }
@@ -61,6 +64,21 @@ export class AgentLayout {
 export function transcriptUuid(fileName: string): string | undefined {
   const uuid = TRANSCRIPT.exec(fileName)?.[1];
   return isUuid(uuid) ? uuid : undefined;
+}
+
+/** @throws StorageError when a directory of the agent is a link, which would put its conversations outside the store. */
+export async function refuseLinks({ dir }: AgentLayout): Promise<void> {
+  for (const each of [dirname(dir), dir]) {
+    try {
+      if (!(await lstat(each)).isSymbolicLink()) continue;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return;
+      throw error;
+    }
+    throw new StorageError("A directory of this agent is a link. Put the directory itself there.", {
+      operation: "storage.open",
+    });
+  }
 }
 
 /** Makes a directory and those above it, readable by their owner only, whatever the umask. */

@@ -9,10 +9,12 @@ export interface Line {
   /** Just after the newline. */
   end: number;
   text: string;
+  /** The file ends before this line's newline: it is being written, or torn, or its writer ends files without one. */
+  open: boolean;
 }
 
 /**
- * The complete lines of a file between two offsets. Bytes after the last newline are a line being written, or torn.
+ * The lines of a file between two offsets.
  *
  * Lines end at byte 0x0A alone: readers that know more line ends also split at U+2028 inside a message.
  */
@@ -23,13 +25,13 @@ export async function* readLines(file: FileHandle, from: number, to: number): As
   while (position < to) {
     const block = Buffer.allocUnsafe(Math.min(BLOCK, to - position));
     const { bytesRead } = await file.read(block, 0, block.length, position);
-    if (bytesRead === 0) return;
+    if (bytesRead === 0) break;
     const chunk = block.subarray(0, bytesRead);
     let begin = 0;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, begin)) {
       const bytes = Buffer.concat([...pending, chunk.subarray(begin, at)]);
       const end = position + at + 1;
-      yield { start, end, text: bytes.toString("utf8") };
+      yield { start, end, text: bytes.toString("utf8"), open: false };
       pending = [];
       start = end;
       begin = at + 1;
@@ -37,6 +39,7 @@ export async function* readLines(file: FileHandle, from: number, to: number): As
     if (begin < chunk.length) pending.push(chunk.subarray(begin));
     position += bytesRead;
   }
+  if (pending.length > 0) yield { start, end: position, text: Buffer.concat(pending).toString("utf8"), open: true };
 }
 
 /** Where the last `count` complete lines before `to` begin. */
@@ -62,4 +65,18 @@ export async function endsInsideLine(file: FileHandle, size: number): Promise<bo
   const last = Buffer.alloc(1);
   await file.read(last, 0, 1, size - 1);
   return last[0] !== NEWLINE;
+}
+
+/** How many lines end before an offset. */
+export async function countLines(file: FileHandle, to: number): Promise<number> {
+  let count = 0;
+  const block = Buffer.allocUnsafe(BLOCK);
+  for (let position = 0; position < to; ) {
+    const { bytesRead } = await file.read(block, 0, Math.min(BLOCK, to - position), position);
+    if (bytesRead === 0) break;
+    const chunk = block.subarray(0, bytesRead);
+    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) count += 1;
+    position += bytesRead;
+  }
+  return count;
 }

@@ -1,11 +1,11 @@
 import { isEntryOf, type TranscriptEntry } from "../../core/entry.js";
 import { isSessionKey, type SessionKey } from "../../core/key.js";
-import { initialRecord, project } from "../../core/record.js";
+import { initialRecord, project, type SessionRecord } from "../../core/record.js";
 import type { IndexEntry } from "./index-file.js";
 import type { Transcript } from "./transcript.js";
 import type { ReadItem, StoredUpdate } from "./updates.js";
 
-/** What is known of a session whose transcript has no header, as files of the plain format have none. */
+/** What is known of a session whose transcript has no header, as files of the plain format have none until we write to them. */
 export interface KnownSession {
   key: SessionKey;
   uuid: string;
@@ -18,7 +18,15 @@ export type OnSkipped = (line: { uuid: string; offset: number; line: number }) =
 /** Carries an index entry over what stands in the transcript behind the bytes it covers. */
 export async function catchUp(entry: IndexEntry, transcript: Transcript, onSkipped: OnSkipped): Promise<IndexEntry> {
   let next = entry;
-  for await (const item of transcript.from(entry.bytes)) next = advance(next, item, onSkipped);
+  let linesBefore: number | undefined;
+  for await (const item of transcript.from(entry.bytes)) {
+    if ("skipped" in item) {
+      linesBefore ??= await transcript.linesBefore(entry.bytes);
+      next = advance(next, { skipped: { ...item.skipped, line: linesBefore + item.skipped.line } }, onSkipped);
+    } else {
+      next = advance(next, item, onSkipped);
+    }
+  }
   return next;
 }
 
@@ -29,19 +37,10 @@ export async function fromTranscript(
   known: KnownSession | undefined,
   onSkipped: OnSkipped,
 ): Promise<IndexEntry | undefined> {
-  let entry: IndexEntry | undefined;
-  const early: ReadItem[] = [];
-  for await (const item of transcript.from(0)) {
-    if (entry !== undefined) {
-      entry = advance(entry, item, onSkipped);
-      continue;
-    }
-    early.push(item);
-    entry = begin(item, uuid, known);
-    if (entry !== undefined) entry = early.reduce((next, one) => advance(next, one, onSkipped), entry);
-    // The header is the first line or there is none; unreadable lines may stand before it.
-    else if ("update" in item) return undefined;
-  }
+  const owner = await findOwner(transcript, uuid, known);
+  if (owner === undefined) return undefined;
+  let entry: IndexEntry = { ...owner, bytes: 0, windowStart: 0, skipped: 0 };
+  for await (const item of transcript.from(0)) entry = advance(entry, item, onSkipped);
   return entry;
 }
 
@@ -49,10 +48,16 @@ export async function fromTranscript(
 export function afterUpdate(entry: IndexEntry, update: StoredUpdate): IndexEntry {
   return {
     ...entry,
-    record: update.record ?? project(entry.record, update.entries),
+    record: ownRecord(entry, update) ?? project(entry.record, update.entries),
     bytes: update.end,
     windowStart: hasClear(update.entries) ? update.start : entry.windowStart,
+    headerless: update.header?.uuid === entry.record.uuid ? undefined : entry.headerless,
   };
+}
+
+// A record that names another session was written here by nobody but a person with an editor.
+function ownRecord({ record }: IndexEntry, update: StoredUpdate): SessionRecord | undefined {
+  return update.record?.key === record.key && update.record.uuid === record.uuid ? update.record : undefined;
 }
 
 function hasClear(entries: readonly TranscriptEntry[]): boolean {
@@ -65,16 +70,25 @@ function advance(entry: IndexEntry, item: ReadItem, onSkipped: OnSkipped): Index
   return { ...entry, bytes: item.skipped.end, skipped: entry.skipped + 1 };
 }
 
-function begin(item: ReadItem, uuid: string, known: KnownSession | undefined): IndexEntry | undefined {
-  if (!("update" in item)) return undefined;
-  const { header, entries } = item.update;
-  const place = { bytes: 0, windowStart: 0, skipped: 0 };
-  if (header !== undefined) {
-    // A copy under another name is not this session; whose it is says the header, and its uuid must be the file's.
-    if (header.uuid !== uuid || !isSessionKey(header.key)) return undefined;
-    return { record: initialRecord({ ...header, key: header.key }), ...place };
+// Whose a transcript is says its header, and the uuid there must be the file's.
+async function findOwner(
+  transcript: Transcript,
+  uuid: string,
+  known: KnownSession | undefined,
+): Promise<Pick<IndexEntry, "record" | "headerless"> | undefined> {
+  let first = true;
+  for await (const item of transcript.from(0)) {
+    if (!("update" in item)) continue;
+    const { header, entries } = item.update;
+    if (header?.uuid === uuid && isSessionKey(header.key)) return { record: initialRecord(header) };
+    // A copy under another name is not this session.
+    if (first && header !== undefined) return undefined;
+    if (known !== undefined) {
+      const created = known.created ?? entries[0]?.timestamp ?? "";
+      return { record: initialRecord({ key: known.key, uuid, created }), headerless: true };
+    }
+    // A plain file that was written to has its header where that began.
+    first = false;
   }
-  if (known === undefined) return undefined;
-  const created = known.created ?? entries[0]?.timestamp ?? "";
-  return { record: initialRecord({ key: known.key, uuid, created }), ...place };
+  return undefined;
 }

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { HeaderEntry, TranscriptEntry } from "../../core/entry.js";
 import { StorageError } from "../../errors.js";
 import { codeOf } from "./fault.js";
-import { endsInsideLine, offsetOfLastLines, readLines } from "./lines.js";
+import { countLines, endsInsideLine, offsetOfLastLines, readLines } from "./lines.js";
 import { type ReadItem, readUpdates } from "./updates.js";
 
 /** What an acknowledged update survives. */
@@ -14,9 +14,11 @@ export type Durability =
   /** A killed process; a power cut can take what the system has not yet written by itself, usually some seconds. */
   | "off";
 
-// O_NOFOLLOW: a link put in a transcript's place would send a conversation out of the store.
-const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
+// O_NOFOLLOW: a link put in a transcript's place would send a conversation out of the store. O_NONBLOCK: opening a pipe put
+// there would wait for ever.
+const SAFE = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
+const READ = constants.O_RDONLY | SAFE;
 
 /** The bytes of one transcript file: appended whole, read in order or from the end, never rewritten. */
 export class Transcript {
@@ -53,25 +55,32 @@ export class Transcript {
     }
   }
 
-  /** Reads updates from one boundary between updates up to the end. `undefined` when the file does not exist. */
+  /** Its length in bytes; `undefined` when the file does not exist. */
   async size(): Promise<number | undefined> {
     try {
-      return await this.#reading((file) => file.stat().then((stat) => stat.size));
+      const stat = await this.#reading((file) => file.stat());
+      if (stat.isFile()) return stat.size;
     } catch (error) {
       if (codeOf(error) === "ENOENT") return undefined;
       throw error;
     }
+    throw new StorageError("Something that is no file stands in a transcript's place.", { operation: "storage.read" });
   }
 
-  /** The first line, when it is a header. */
-  async header(): Promise<HeaderEntry | undefined> {
+  /** The header: in the first update that can be read, or `anywhere`, because a plain file gets it when it is first written to. */
+  async header({ anywhere }: { anywhere: boolean }): Promise<HeaderEntry | undefined> {
     return this.#reading(async (file) => {
       const { size } = await file.stat();
       for await (const item of readUpdates(readLines(file, 0, size), { fromBoundary: true })) {
-        return "update" in item ? item.update.header : undefined;
+        if ("update" in item && (item.update.header !== undefined || !anywhere)) return item.update.header;
       }
       return undefined;
     });
+  }
+
+  /** How many lines end before an offset. */
+  async linesBefore(offset: number): Promise<number> {
+    return this.#reading((file) => countLines(file, offset));
   }
 
   /** What stands from an update's boundary to the end. */

@@ -1,12 +1,20 @@
-import { type HeaderEntry, readEntry, readHeader, type TranscriptEntry } from "../../core/entry.js";
+import {
+  type HeaderEntry,
+  isEntryOf,
+  readEntry,
+  readHeader,
+  TRANSCRIPT_VERSION,
+  type TranscriptEntry,
+} from "../../core/entry.js";
 import type { SessionRecord } from "../../core/record.js";
+import { recordSchema } from "../record-schema.js";
 import type { Line } from "./lines.js";
 
 /** What one update wrote: all of its lines, or nothing of it counts. */
 export interface StoredUpdate {
   start: number;
   end: number;
-  header?: HeaderEntry;
+  header?: HeaderEntry | undefined;
   entries: TranscriptEntry[];
   /** Facts that do not follow from the entries, given by whoever made the update. */
   record?: SessionRecord;
@@ -24,11 +32,24 @@ interface Part {
   record?: SessionRecord;
 }
 
+/** A line that could be read, and where it stands in its update: the number of lines that follow, and whether it is the first. */
+interface Read {
+  part: Part;
+  more: number;
+  first: boolean;
+}
+
+/** The first line of a session's transcript. */
+export function headerOf({ uuid, key, created, ancestors }: SessionRecord): HeaderEntry {
+  return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
+}
+
 /**
  * Writes an update as lines for one `write`.
  *
- * An update of several lines counts down in `_more`, so that a reader can tell a whole one from one that a crash cut short:
- * record and entries become visible together or not at all. An update of one line needs no mark.
+ * The first of several lines says with `_lines` how many there are, the others count down in `_more`, so that a reader can
+ * tell a whole update from one that a crash cut short, whatever was appended behind it: record and entries become visible
+ * together or not at all. An update of one line needs no mark.
  */
 export function encodeUpdate(update: {
   header: HeaderEntry | undefined;
@@ -40,19 +61,26 @@ export function encodeUpdate(update: {
     ...update.entries,
     ...(update.record === undefined ? [] : [{ type: "record", record: update.record }]),
   ];
-  const lines = values.map((value, index) =>
-    JSON.stringify(values.length === 1 ? value : { ...value, _more: values.length - 1 - index }),
-  );
+  const count = values.length;
+  const lines = values.map((value, index) => {
+    if (count === 1) return JSON.stringify(value);
+    return JSON.stringify(index === 0 ? { ...value, _lines: count } : { ...value, _more: count - 1 - index });
+  });
   return Buffer.from(lines.map((line) => `${line}\n`).join(""), "utf8");
 }
 
-/** Puts lines together to updates again. What cannot be read costs only itself and is reported. */
+/**
+ * Puts lines together to updates again. What cannot be read costs only itself and is reported.
+ *
+ * An update counts when its last line is there: lines are written in order, so the others were written too, and one that
+ * has become unreadable since does not take them with it.
+ */
 export async function* readUpdates(
   lines: AsyncIterable<Line>,
   options: { fromBoundary: boolean },
 ): AsyncGenerator<ReadItem> {
   let parts: Part[] = [];
-  let expected: number | undefined;
+  let bad: Skipped[] = [];
   let number = 0;
   // Read from somewhere else, the first lines can be the rest of an update whose beginning is not seen.
   let atRest = !options.fromBoundary;
@@ -60,40 +88,31 @@ export async function* readUpdates(
     number += 1;
     const read = readLine(line, number);
     if (read === "blank") continue;
-    const more = read === undefined ? undefined : read.more;
-    if (atRest) {
-      if (more !== undefined) {
-        if (more === 0) atRest = false;
-        continue;
-      }
-      atRest = false;
-    }
-    if (expected !== undefined && more !== expected) {
-      for (const part of parts) yield skipped(part.line, part.number);
-      parts = [];
-    }
     if (read === undefined) {
-      expected = undefined;
-      yield skipped(line, number);
+      // A last line without its newline is being written, or torn; whoever appends next closes it.
+      if (line.open) return;
+      if (parts.length > 0) bad.push({ line, number });
+      else if (!atRest) yield skipped({ line, number });
       continue;
     }
-    // A last line without its beginning belongs to an update that was cut short.
-    if (parts.length === 0 && more === 0) {
-      expected = undefined;
-      yield skipped(line, number);
-      continue;
+    if (atRest && !read.first) continue;
+    atRest = false;
+    if (read.first && parts.length > 0) {
+      yield* [...parts, ...bad].sort((a, b) => a.number - b.number).map(skipped);
+      parts = [];
+      bad = [];
     }
     parts.push(read.part);
-    expected = more === undefined || more === 0 ? undefined : more - 1;
-    if (expected !== undefined) continue;
+    if (read.more > 0) continue;
+    yield* bad.map(skipped);
     yield { update: assemble(parts) };
     parts = [];
+    bad = [];
   }
 }
 
-function readLine(line: Line, number: number): { part: Part; more: number | undefined } | "blank" | undefined {
-  // A byte order mark and CR come from editors, NULs from a power cut on a file system that had grown the file already.
-  const text = line.text.replace(/^[\0\uFEFF]+|[\0\r]+$/g, "");
+function readLine(line: Line, number: number): Read | "blank" | undefined {
+  const text = trim(line.text);
   if (text === "") return line.text.includes("\0") ? undefined : "blank";
   let value: unknown;
   try {
@@ -102,21 +121,47 @@ function readLine(line: Line, number: number): { part: Part; more: number | unde
     // Not JSON: the caller reports the line as skipped, with its number.
     return undefined;
   }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { _more: more, ...rest } = value as { _more?: unknown; type?: unknown; record?: unknown };
-  const part: Part = { line, number };
-  if (rest.type === "session") {
-    const header = readHeader(rest);
-    if (header === undefined) return undefined;
-    part.header = header;
-  } else if (rest.type === "record") {
-    part.record = rest.record as SessionRecord;
-  } else {
-    const entry = readEntry(rest, `@${line.start}`);
-    if (entry === undefined) return undefined;
-    part.entry = entry;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const { _lines: count, _more: behind, ...rest } = value as Record<string, unknown>;
+  const part = readPart(rest, line, number);
+  if (part === undefined) return undefined;
+  if (typeof behind === "number") return { part, more: behind, first: false };
+  return { part, more: typeof count === "number" ? count - 1 : 0, first: true };
+}
+
+// A byte order mark and CR come from editors, NULs from a power cut on a file system that had grown the file already. A
+// pattern would take a square of the time on a long run of NULs.
+function trim(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && (text[from] === "\0" || text[from] === "\uFEFF")) from += 1;
+  while (to > from && (text[to - 1] === "\0" || text[to - 1] === "\r")) to -= 1;
+  return text.slice(from, to);
+}
+
+function readPart(value: Record<string, unknown>, line: Line, number: number): Part | undefined {
+  if (value.type === "session") {
+    const header = readHeader(value);
+    return header && { line, number, header };
   }
-  return { part, more: typeof more === "number" ? more : undefined };
+  if (value.type === "record") {
+    const record = recordSchema.safeParse(value.record);
+    return record.success ? { line, number, record: value.record as SessionRecord } : undefined;
+  }
+  const entry = readEntry(value, `@${line.start}`);
+  return entry === undefined || !fitsRecord(entry) ? undefined : { line, number, entry };
+}
+
+// Settings become part of the record. JSON nested too deep can be read but not written, and would take the record with it.
+function fitsRecord(entry: TranscriptEntry): boolean {
+  if (!isEntryOf(entry, "state")) return true;
+  try {
+    JSON.stringify(entry.patch);
+    return true;
+  } catch {
+    // The caller reports the line as skipped, with its number.
+    return false;
+  }
 }
 
 function assemble(parts: readonly Part[]): StoredUpdate {
@@ -133,6 +178,11 @@ function assemble(parts: readonly Part[]): StoredUpdate {
   };
 }
 
-function skipped(line: Line, number: number): ReadItem {
+interface Skipped {
+  line: Line;
+  number: number;
+}
+
+function skipped({ line, number }: Skipped): ReadItem {
   return { skipped: { start: line.start, end: line.end, line: number } };
 }

@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { pairToolCalls } from "../../src/core/tool-pairs.js";
+import type { ContentPart, Message } from "../../src/core.js";
+
+const call = (toolCallId: string, input: unknown = {}): ContentPart => ({
+  type: "tool-call",
+  toolCallId,
+  toolName: "search",
+  input,
+});
+const result = (toolCallId: string, output: unknown): ContentPart => ({
+  type: "tool-result",
+  toolCallId,
+  toolName: "search",
+  output,
+});
+const lost = (toolCallId: string): ContentPart => ({
+  type: "tool-result",
+  toolCallId,
+  toolName: "search",
+  output: expect.stringContaining("unknown"),
+  isError: true,
+});
+const assistant = (...content: ContentPart[]): Message => ({ role: "assistant", content });
+const tool = (...content: ContentPart[]): Message => ({ role: "tool", content });
+const user = (content: string): Message => ({ role: "user", content });
+const text = (words: string): ContentPart => ({ type: "text", text: words });
+
+describe("G1 every call is followed at once by its result", () => {
+  test.each<[what: string, before: Message[], after: Message[]]>([
+    [
+      "a complete pair stays as it is",
+      [user("q"), assistant(text("let me see"), call("1")), tool(result("1", "A")), assistant(text("done"))],
+      [user("q"), assistant(text("let me see"), call("1")), tool(result("1", "A")), assistant(text("done"))],
+    ],
+    [
+      "parallel calls get their results in one message, in the order of the calls",
+      [assistant(call("1"), call("2"), call("3")), tool(result("3", "C")), tool(result("1", "A"), result("2", "B"))],
+      [assistant(call("1"), call("2"), call("3")), tool(result("1", "A"), result("2", "B"), result("3", "C"))],
+    ],
+    [
+      "a late result moves up to its call",
+      [assistant(call("1")), user("are you there?"), tool(result("1", "A"))],
+      [assistant(call("1")), tool(result("1", "A")), user("are you there?")],
+    ],
+    [
+      "a result that was never written becomes an error",
+      [assistant(call("1"), call("2")), tool(result("2", "B")), user("hello?")],
+      [assistant(call("1"), call("2")), tool(lost("1"), result("2", "B")), user("hello?")],
+    ],
+    ["a call at the very end becomes an error", [assistant(call("1"))], [assistant(call("1")), tool(lost("1"))]],
+    [
+      "a result without a call is left out",
+      [user("q"), tool(result("1", "A")), assistant(text("done"))],
+      [user("q"), assistant(text("done"))],
+    ],
+    [
+      "a result before its call is not its result",
+      [tool(result("1", "early")), assistant(call("1"))],
+      [assistant(call("1")), tool(lost("1"))],
+    ],
+    [
+      "a second result is left out",
+      [assistant(call("1")), tool(result("1", "first")), tool(result("1", "second"))],
+      [assistant(call("1")), tool(result("1", "first"))],
+    ],
+    [
+      "an id used again in a later turn gets the later result",
+      [
+        assistant(call("1", "a")),
+        tool(result("1", "A")),
+        user("again"),
+        assistant(call("1", "b")),
+        tool(result("1", "B")),
+      ],
+      [
+        assistant(call("1", "a")),
+        tool(result("1", "A")),
+        user("again"),
+        assistant(call("1", "b")),
+        tool(result("1", "B")),
+      ],
+    ],
+    [
+      "a lost result is not replaced by that of a later call with the same id",
+      [assistant(call("1", "a")), user("again"), assistant(call("1", "b")), tool(result("1", "B"))],
+      [assistant(call("1", "a")), tool(lost("1")), user("again"), assistant(call("1", "b")), tool(result("1", "B"))],
+    ],
+    [
+      "a result inside a user's message, as one provider writes them, is the result",
+      [assistant(call("1")), { role: "user", content: [result("1", "A"), text("go on")] }],
+      [assistant(call("1")), tool(result("1", "A")), { role: "user", content: [text("go on")] }],
+    ],
+    [
+      "a result inside the message of its call, as tools run by a provider leave it, is the result",
+      [assistant(call("1"), result("1", "A"), text("so it is"))],
+      [assistant(call("1"), text("so it is")), tool(result("1", "A"))],
+    ],
+    [
+      "a call that is not the assistant's is left out",
+      [
+        { role: "user", content: [call("1"), text("hi")] },
+        { role: "user", content: [call("2")] },
+        { role: "system", content: [call("3")] },
+      ],
+      [{ role: "user", content: [text("hi")] }],
+    ],
+    [
+      "messages that say nothing are left out",
+      [user(""), assistant(), assistant(text("")), user("q"), tool()],
+      [user("q")],
+    ],
+  ])("%s", (_what, before, after) => {
+    expect(pairToolCalls(before)).toEqual(after);
+  });
+});
+
+test("what else a message carries stays with it", () => {
+  const message: Message = {
+    role: "assistant",
+    name: "bot",
+    providerData: { s: 1 },
+    content: [call("1"), result("0", "x")],
+  };
+  expect(pairToolCalls([message])[0]).toEqual({ ...message, content: [call("1")] });
+});
+
+test("a result keeps its error mark and whatever output it had", () => {
+  const failed: ContentPart = { type: "tool-result", toolCallId: "1", toolName: "search", output: null, isError: true };
+  expect(pairToolCalls([assistant(call("1")), tool(failed)])[1]).toEqual(tool(failed));
+});
+
+test("pairing what is paired changes nothing, and the messages given are not touched", () => {
+  const messages = [assistant(call("1"), call("2")), user("x"), tool(result("2", "B"), result("9", "?"))];
+  const copy = structuredClone(messages);
+  const paired = pairToolCalls(messages);
+  expect(messages).toEqual(copy);
+  expect(pairToolCalls(paired)).toEqual(paired);
+});

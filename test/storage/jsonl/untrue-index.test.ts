@@ -1,0 +1,93 @@
+import { rmSync } from "node:fs";
+import { expect, test } from "vitest";
+import { builders } from "../../../src/testing.js";
+import { append, collect, contents, dm, freshRecord, say } from "../sessions.js";
+import { openJsonl, tempDir } from "../storage-kinds.js";
+import { collectReports, fileNames, putFile, readIndexFile } from "./store-files.js";
+import { listed, storeOf } from "./stores.js";
+
+const alice = dm("alice");
+const bob = dm("bob");
+
+/** Two people's sessions, and an index that gives each the other's transcript. */
+async function swappedStore() {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const ofAlice = await say(storage, alice, 2, "alice's ");
+  const ofBob = await say(storage, bob, 3, "bob's ");
+  await storage.close();
+  const index = readIndexFile(dir);
+  putFile(dir, "sessions.json", JSON.stringify({ [alice]: index[bob], [bob]: index[alice] }));
+  return { dir, ofAlice, ofBob };
+}
+
+test("G2 G10 an index that gives a person another's transcript is not believed by read", async () => {
+  const { dir, ofAlice, ofBob } = await swappedStore();
+  const { reports, onReport } = collectReports();
+  const storage = openJsonl(dir, { onReport });
+  expect(await Promise.all([storage.read(alice), storage.read(bob)])).toEqual([ofAlice, ofBob]);
+  expect(await collect(storage.list())).toEqual(expect.arrayContaining([ofAlice, ofBob]));
+  expect(reports).toContainEqual(expect.objectContaining({ kind: "index-rebuilt", sessions: 2 }));
+  await storage.close();
+  expect(await listed(dir)).toEqual([ofAlice, ofBob]);
+});
+
+test("G2 G10 an index that gives a person another's transcript is not believed by update", async () => {
+  const { dir, ofAlice } = await swappedStore();
+  const storage = openJsonl(dir);
+  const seen: (string | undefined)[] = [];
+  const entry = builders().user("alice's 3");
+  await storage.update(alice, (current = freshRecord(alice)) => {
+    seen.push(current.uuid);
+    return { record: { ...current, messageCount: current.messageCount + 1 }, append: [entry] };
+  });
+  expect(seen).toEqual([ofAlice.uuid]);
+  expect(contents(await collect(storage.entries(ofAlice.uuid)))).toEqual(["alice's 1", "alice's 2", "alice's 3"]);
+});
+
+test("G2 G10 an index that gives a person another's transcript is not believed by entries or delete", async () => {
+  const { dir, ofAlice, ofBob } = await swappedStore();
+  const storage = openJsonl(dir);
+  expect(contents(await collect(storage.entries(ofAlice.uuid)))).toEqual(["alice's 1", "alice's 2"]);
+  const other = await swappedStore();
+  const deleting = openJsonl(other.dir);
+  await deleting.delete(alice);
+  expect(await deleting.read(bob)).toEqual(other.ofBob);
+  expect(contents(await collect(deleting.entries(other.ofBob.uuid)))).toHaveLength(3);
+  expect(ofBob.messageCount).toBe(3);
+});
+
+test("G10 sessions go on, none lost and none doubled, while an index caught in an untruth is rebuilt", async () => {
+  for (let round = 0; round < 10; round += 1) {
+    const { dir } = await storeOf(40);
+    const index = readIndexFile(dir);
+    putFile(
+      dir,
+      "sessions.json",
+      JSON.stringify({ ...index, [dm("p0")]: index[dm("p1")], [dm("p1")]: index[dm("p0")] }),
+    );
+    const storage = openJsonl(dir);
+    await collect(storage.list());
+    const b = builders();
+    const ids = Array.from({ length: 40 }, (_, n) => n);
+    await Promise.all([
+      storage.read(dm("p0")),
+      storage.read(dm("p1")),
+      ...ids.slice(2).map(async (n) => {
+        for (let step = 0; step < 1 + (n % 4); step += 1) {
+          if (n % 10 === 9) await storage.delete(dm(`p${n}`));
+          const record = await append(storage, dm(`p${n}`), b.user("meanwhile"));
+          if (n % 10 !== 9) expect(record.uuid).toBe(index[record.key]?.uuid);
+        }
+      }),
+      ...ids.map((n) => append(storage, dm(`new${n}`), b.user("new"))),
+    ]);
+    const records = (await collect(storage.list())).sort((x, y) => (x.key < y.key ? -1 : 1));
+    expect(records).toHaveLength(80);
+    for (const record of records) expect(await storage.read(record.key)).toEqual(record);
+    await storage.close();
+    expect(fileNames(dir).filter((name) => name.endsWith(".jsonl"))).toHaveLength(80);
+    expect(await listed(dir, { readOnly: true })).toEqual(records);
+    rmSync(dir, { recursive: true });
+  }
+});
