@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { SessionKey } from "./key.js";
-import { type Message, messageSchema, type Usage, usageSchema } from "./message.js";
+import { type Message, messageSchema, storedContentSchema, type Usage, usageSchema } from "./message.js";
 import { type StatePatch, statePatchSchema } from "./state.js";
 
 /** What every line of a transcript has besides what it says. */
@@ -117,13 +117,15 @@ const error = z.looseObject({ code: z.string() });
 
 const messageEntrySchema = messageSchema.extend({
   ...base,
+  content: storedContentSchema,
   messageId: z.string().optional(),
   address: z.string().optional(),
   sender: sender.optional(),
   turn: z.literal(true).optional(),
   unanswered: z.enum(["not-mentioned", "send-policy"]).optional(),
   of: z.string().optional(),
-  usage: usageSchema.optional(),
+  // A figure that is none costs the figure, not the message.
+  usage: usageSchema.optional().catch(undefined),
   model: z.string().optional(),
   stopReason: z.string().optional(),
   cleared: z.literal(true).optional(),

@@ -49,9 +49,20 @@ const partSchema = z.discriminatedUnion("type", [
   }),
 ]);
 
+const knownTypes: ReadonlySet<string> = new Set(["text", "reasoning", "image", "file", "tool-call", "tool-result"]);
+
+/** A part as a file may hold it: one of a type that a newer version knows is kept, and costs nobody the message around it. */
+const storedPartSchema = z.union([
+  partSchema,
+  z.looseObject({ type: z.string().refine((type) => !knownTypes.has(type), "expected a part of that type") }),
+]);
+
 const tokens = z.number().nonnegative();
 
 export const contentSchema = z.union([z.string(), z.array(partSchema)]);
+
+/** Content as a file may hold it. */
+export const storedContentSchema = z.union([z.string(), z.array(storedPartSchema)]);
 
 export const messageSchema = z.looseObject({
   role: z.enum(["user", "assistant", "tool", "system"]),

@@ -7,7 +7,7 @@ export const REAL = {
   auth: { profiles: { "anthropic:default": { provider: "anthropic", mode: "api_key" } } },
   logging: { level: "info", redactSensitive: "tools" },
   models: { mode: "merge", providers: {} },
-  agent: { workspace: "~/work" },
+  agent: { workspace: "~/bot" },
   identity: { name: "Clawd" },
   routing: { queue: { mode: "collect" } },
   agents: {

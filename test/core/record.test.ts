@@ -161,6 +161,15 @@ describe("recentMessages", () => {
     expect(ids(long).length).toBeGreaterThan(15);
   });
 
+  test("G16 a key that JSON makes twice as long leaves less room for them", () => {
+    const record = fresh({ kind: "dm", agentId: "main", channel: "x", peerId: '"'.repeat(1000) });
+    const linked = Array.from({ length: 100 }, (_, n) => said(n));
+    const model = builders().state({ model: "m".repeat(256), modelOverride: "m".repeat(256) });
+    const folded = project(record, [model, ...linked]);
+    expect(JSON.stringify(folded).length).toBeLessThan(4096);
+    expect(ids(folded).length).toBeGreaterThan(5);
+  });
+
   test("G4 the newest is remembered however long its ids are, and older ones come back after it", () => {
     const endless = said(2, "x".repeat(3000));
     expect(ids(project(fresh(), [said(1), endless]))).toEqual([2]);

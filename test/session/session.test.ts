@@ -248,3 +248,19 @@ test("the agent named by the config's default answers an address that names none
   const outcome = await manager.handle(builders().dm("1", "hi"));
   expect(outcome).toMatchObject({ key: "agent:coder:telegram:dm:1", text: "coder code-1" });
 });
+
+test("two managers on one directory, one after the other, find each other's new sessions", async () => {
+  const dir = tempDir();
+  const provider = scriptedProvider(({ messages }) => `n=${messages.length}`);
+  await using a = new SessionManager({ dir, provider });
+  await using b = new SessionManager({ dir, provider });
+  const { dm } = builders();
+  await a.handle(dm("0", "load both indexes"));
+  await b.handle(dm("0", "load both indexes"));
+  expect(await a.handle(dm("1", "hi"))).toMatchObject({ text: "n=1" });
+  expect(await b.handle(dm("1", "hi again"))).toMatchObject({ text: "n=3" });
+  expect(await a.handle(dm("1", "and again"))).toMatchObject({ text: "n=5" });
+  expect((await all(a.list())).map((record) => record.key).sort()).toEqual(
+    (await all(b.list())).map((record) => record.key).sort(),
+  );
+});

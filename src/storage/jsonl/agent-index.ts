@@ -20,6 +20,8 @@ const SAVE_PAUSE_FACTOR = 20;
 export class AgentIndex {
   readonly layout: AgentLayout;
   readonly entries = new Map<SessionKey, IndexEntry>();
+  // Transcripts that are nobody's, and the size they had before `discover` last looked: one just being written grows.
+  readonly #unclaimed = new Map<string, number | undefined>();
   readonly #durability: Durability;
   readonly #report: OnReport;
   readonly #readOnly: boolean;
@@ -51,6 +53,25 @@ export class AgentIndex {
     if (content.state === "unreadable") await index.#replace();
     else if (content.state === "missing" && uuids.size > 0) index.#rebuilt(undefined);
     return index;
+  }
+
+  /** Takes in sessions that another process, or another storage on this directory, has made since. */
+  async discover(): Promise<void> {
+    const known = new Set(Array.from(this.entries.values(), ({ record }) => record.uuid));
+    const sizes = new Map<string, number>();
+    for (const uuid of await this.#uuidsOnDisk()) {
+      if (known.has(uuid)) continue;
+      const size = (await this.transcript(uuid).size()) ?? 0;
+      // An empty one is only just being made, and one that nobody claimed may have been half written when it was looked at.
+      if (size !== 0 && size !== this.#unclaimed.get(uuid)) sizes.set(uuid, size);
+    }
+    if (sizes.size === 0) return;
+    for (const [key, entry] of await this.#scan({ state: "missing" }, new Set(sizes.keys()))) {
+      const rival = this.entries.get(key)?.record.uuid;
+      if (rival === undefined) this.entries.set(key, entry);
+      else if (rival !== entry.record.uuid) this.#leave(entry.record.uuid);
+    }
+    for (const [uuid, size] of sizes) if (this.#unclaimed.has(uuid)) this.#unclaimed.set(uuid, size);
   }
 
   /** Asks the transcripts for everything, because the index has been caught in an untruth. */
@@ -104,7 +125,7 @@ export class AgentIndex {
       for (const found of await readdir(this.layout.dir, { withFileTypes: true })) {
         const uuid = transcriptUuid(found.name);
         // A link, a pipe or a directory in a transcript's place is not opened.
-        if (uuid !== undefined && !found.isFile()) this.#report({ kind: "transcript-unclaimed", uuid });
+        if (uuid !== undefined && !found.isFile()) this.#leave(uuid);
         else if (uuid !== undefined) uuids.add(uuid);
       }
     } catch (error) {
@@ -160,8 +181,15 @@ export class AgentIndex {
     }
     const rebuilt = await fromTranscript(transcript, uuid, known ?? entry?.record, this.onSkipped);
     if (rebuilt !== undefined && this.#isOurs(rebuilt.record.key)) return rebuilt;
-    this.#report({ kind: "transcript-unclaimed", uuid });
+    this.#leave(uuid);
     return undefined;
+  }
+
+  // Told once: the directory is looked at again whenever a session is not known.
+  #leave(uuid: string): void {
+    if (this.#unclaimed.has(uuid)) return;
+    this.#unclaimed.set(uuid, undefined);
+    this.#report({ kind: "transcript-unclaimed", uuid });
   }
 
   // Two transcripts can claim one key after a copy by hand. The index's choice stands, else the one last active.
@@ -173,7 +201,7 @@ export class AgentIndex {
         indexed.has(rival.record.uuid) === indexed.has(uuid)
           ? rival.record.lastActive >= lastActive
           : indexed.has(rival.record.uuid);
-      this.#report({ kind: "transcript-unclaimed", uuid: stays ? uuid : rival.record.uuid });
+      this.#leave(stays ? uuid : rival.record.uuid);
       if (stays) return;
     }
     found.set(key, entry);

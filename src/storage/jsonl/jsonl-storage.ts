@@ -67,7 +67,7 @@ export class JsonlStorage implements SessionStorage {
     return this.#guarded("read", key, async () => {
       const index = await this.#index(parseSessionKey(key).agentId);
       const entry = await this.#mutex.run(key, () => this.#current(index, key));
-      return entry === undefined ? undefined : copyJson(entry.record);
+      return entry && copyJson(entry.record);
     });
   }
 
@@ -75,6 +75,7 @@ export class JsonlStorage implements SessionStorage {
     const records = await this.#guarded("list", undefined, async () => {
       const agentIds = query.agentId === undefined ? await this.#agentsOnDisk() : [query.agentId];
       const indexes = await Promise.all(agentIds.map((agentId) => this.#index(agentId)));
+      await Promise.all(indexes.map((index) => index.discover()));
       return selectRecords(
         indexes.flatMap((index) => Array.from(index.entries.values(), (entry) => entry.record)),
         query,
@@ -99,7 +100,7 @@ export class JsonlStorage implements SessionStorage {
           });
         }
         const change = decide(key, updater, current?.record);
-        if (change === undefined) return current === undefined ? undefined : copyJson(current.record);
+        if (change === undefined) return current && copyJson(current.record);
         const entry = await this.#write(index, key, current, change);
         return copyJson(entry.record);
       });
@@ -164,13 +165,15 @@ export class JsonlStorage implements SessionStorage {
 
   /** The index entry of a key, brought up to what its transcript says now. */
   async #current(index: AgentIndex, key: SessionKey): Promise<IndexEntry | undefined> {
+    if (!index.entries.has(key)) await index.discover();
     const entry = index.entries.get(key);
     if (entry === undefined) return undefined;
     const transcript = index.transcript(entry.record.uuid);
     const size = await transcript.size();
     if (size === undefined) {
       this.#forget(index, key, entry);
-      return undefined;
+      // It may have been begun anew.
+      return this.#current(index, key);
     }
     if (!this.#verified.has(key)) {
       const header = await transcript.header({ anywhere: !entry.headerless });
@@ -274,8 +277,8 @@ export class JsonlStorage implements SessionStorage {
 
   async #searchKey(uuid: string): Promise<SessionKey | undefined> {
     for (const agentId of await this.#agentsOnDisk()) {
-      for (const { record } of (await this.#index(agentId)).entries.values())
-        if (record.uuid === uuid) return record.key;
+      const entries = (await this.#index(agentId)).entries.values();
+      for (const { record } of entries) if (record.uuid === uuid) return record.key;
     }
     return undefined;
   }

@@ -71,7 +71,7 @@ export class Transcript {
   async header({ anywhere }: { anywhere: boolean }): Promise<HeaderEntry | undefined> {
     return this.#reading(async (file) => {
       const { size } = await file.stat();
-      for await (const item of readUpdates(readLines(file, 0, size), { fromBoundary: true })) {
+      for await (const item of readUpdates(readLines(file, 0, size))) {
         if ("update" in item && (item.update.header !== undefined || !anywhere)) return item.update.header;
       }
       return undefined;
@@ -88,7 +88,7 @@ export class Transcript {
     const file = await open(this.path, READ);
     try {
       const { size } = await file.stat();
-      yield* readUpdates(readLines(file, start, size), { fromBoundary: true });
+      yield* readUpdates(readLines(file, start, size));
     } finally {
       await file.close();
     }
@@ -102,7 +102,7 @@ export class Transcript {
       for (let lines = count + 8; ; lines *= 2) {
         const start = await offsetOfLastLines(file, size, lines);
         const entries: TranscriptEntry[] = [];
-        for await (const item of readUpdates(readLines(file, start, size), { fromBoundary: start === 0 })) {
+        for await (const item of readUpdates(readLines(file, start, size))) {
           if ("update" in item) entries.push(...item.update.entries);
         }
         if (entries.length >= count || start === 0) return entries.slice(Math.max(0, entries.length - count));

@@ -75,15 +75,10 @@ export function encodeUpdate(update: {
  * An update counts when its last line is there: lines are written in order, so the others were written too, and one that
  * has become unreadable since does not take them with it.
  */
-export async function* readUpdates(
-  lines: AsyncIterable<Line>,
-  options: { fromBoundary: boolean },
-): AsyncGenerator<ReadItem> {
+export async function* readUpdates(lines: AsyncIterable<Line>): AsyncGenerator<ReadItem> {
   let parts: Part[] = [];
   let bad: Skipped[] = [];
   let number = 0;
-  // Read from somewhere else, the first lines can be the rest of an update whose beginning is not seen.
-  let atRest = !options.fromBoundary;
   for await (const line of lines) {
     number += 1;
     const read = readLine(line, number);
@@ -92,11 +87,9 @@ export async function* readUpdates(
       // A last line without its newline is being written, or torn; whoever appends next closes it.
       if (line.open) return;
       if (parts.length > 0) bad.push({ line, number });
-      else if (!atRest) yield skipped({ line, number });
+      else yield skipped({ line, number });
       continue;
     }
-    if (atRest && !read.first) continue;
-    atRest = false;
     if (read.first && parts.length > 0) {
       yield* [...parts, ...bad].sort((a, b) => a.number - b.number).map(skipped);
       parts = [];

@@ -30,6 +30,46 @@ test("S9 what a second instance appends is in the first one's next read, entries
   expect(await append(host, alice, b.user("5"))).toEqual(await other.read(alice));
 });
 
+test("S9 a session that a second instance begins is in the first one's next read, list and update", async () => {
+  const dir = tempDir();
+  const host = openJsonl(dir);
+  const other = openJsonl(dir);
+  expect(await host.read(alice)).toBeUndefined();
+  expect(await collect(host.list())).toEqual([]);
+  const begun = await say(other, alice, 1);
+  expect(await host.read(alice)).toEqual(begun);
+  await say(other, dm("bob"), 2);
+  expect((await collect(host.list())).map(({ key }) => key).sort()).toEqual([alice, dm("bob")]);
+  await say(other, dm("carol"), 1);
+  expect(await append(host, dm("carol"), builders().user("2"))).toMatchObject({ messageCount: 2 });
+  expect(contents(await collect(host.entries(begun.uuid)))).toEqual(["1"]);
+});
+
+test("S9 a session that a second instance deletes and begins anew is the new one for the first", async () => {
+  const dir = tempDir();
+  const host = openJsonl(dir);
+  const other = openJsonl(dir);
+  await say(host, alice, 3);
+  await other.delete(alice);
+  const anew = await say(other, alice, 1);
+  expect(await append(host, alice, builders().user("2"))).toMatchObject({ uuid: anew.uuid, messageCount: 2 });
+});
+
+test("S9 a session looked at while its long first message is being written is found once that is whole", async () => {
+  const dir = tempDir();
+  const host = openJsonl(dir);
+  const other = openJsonl(dir);
+  const text = "y".repeat(3_000_000);
+  let begun = 0;
+  const begin = (async () => {
+    for (; begun < 20; begun += 1) await append(host, dm(`p${begun}`), builders().user(text), builders().user("z"));
+  })();
+  while (begun < 20) await collect(other.list());
+  await begin;
+  expect(await collect(other.list())).toHaveLength(20);
+  for (let n = 0; n < 20; n += 1) expect(await other.read(dm(`p${n}`))).toMatchObject({ messageCount: 2 });
+});
+
 test("S9 a clear by a second instance empties the first one's window", async () => {
   const dir = tempDir();
   const host = openJsonl(dir);

@@ -1,9 +1,10 @@
-import { rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { copyFileSync, rmSync } from "node:fs";
 import { expect, test } from "vitest";
 import { builders } from "../../../src/testing.js";
 import { append, collect, contents, dm, freshRecord, say } from "../sessions.js";
 import { openJsonl, tempDir } from "../storage-kinds.js";
-import { collectReports, fileNames, putFile, readIndexFile } from "./store-files.js";
+import { collectReports, fileNames, putFile, readIndexFile, transcriptPath } from "./store-files.js";
 import { listed, storeOf } from "./stores.js";
 
 const alice = dm("alice");
@@ -55,6 +56,22 @@ test("G2 G10 an index that gives a person another's transcript is not believed b
   expect(await deleting.read(bob)).toEqual(other.ofBob);
   expect(contents(await collect(deleting.entries(other.ofBob.uuid)))).toHaveLength(3);
   expect(ofBob.messageCount).toBe(3);
+});
+
+test("G2 G10 an index that gives a person a copy of another's transcript is not believed", async () => {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const ofAlice = await say(storage, alice, 2, "alice's ");
+  await storage.close();
+  const copy = randomUUID();
+  copyFileSync(transcriptPath(dir, ofAlice.uuid), transcriptPath(dir, copy));
+  const index = readIndexFile(dir);
+  putFile(dir, "sessions.json", JSON.stringify({ ...index, [bob]: { ...index[alice], uuid: copy } }));
+  const again = openJsonl(dir);
+  expect(await again.read(bob)).toBeUndefined();
+  expect(await collect(again.entries(copy))).toEqual([]);
+  expect((await append(again, bob, builders().user("bob's 1"))).messageCount).toBe(1);
+  expect(await again.read(alice)).toEqual(ofAlice);
 });
 
 test("G10 sessions go on, none lost and none doubled, while an index caught in an untruth is rebuilt", async () => {
