@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readdir, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import { TRANSCRIPT_VERSION, type TranscriptEntry } from "../../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
@@ -73,7 +73,7 @@ export class JsonlStorage implements SessionStorage {
 
   async *list(query: ListQuery = {}): AsyncIterable<SessionRecord> {
     const records = await this.#guarded("list", undefined, async () => {
-      const agentIds = query.agentId === undefined ? await this.#agentsOnDisk() : [query.agentId];
+      const agentIds = query.agentId === undefined ? await this.#layout.agentIds() : [query.agentId];
       const indexes = await Promise.all(agentIds.map((agentId) => this.#index(agentId)));
       await Promise.all(indexes.map((index) => index.discover()));
       return selectRecords(
@@ -251,18 +251,6 @@ export class JsonlStorage implements SessionStorage {
     return loading;
   }
 
-  async #agentsOnDisk(): Promise<string[]> {
-    try {
-      const found = await readdir(this.#layout.agentsDir, { withFileTypes: true });
-      return found
-        .filter((entry) => entry.isDirectory() && this.#layout.accepts(entry.name))
-        .map((entry) => entry.name);
-    } catch (error) {
-      if (codeOf(error) === "ENOENT") return [];
-      throw error;
-    }
-  }
-
   async #find(uuid: string): Promise<{ index: AgentIndex; entry: IndexEntry } | undefined> {
     // Looked for twice: the first look can find the index in an untruth and mend it.
     for (const _look of ["first", "second"]) {
@@ -276,7 +264,7 @@ export class JsonlStorage implements SessionStorage {
   }
 
   async #searchKey(uuid: string): Promise<SessionKey | undefined> {
-    for (const agentId of await this.#agentsOnDisk()) {
+    for (const agentId of await this.#layout.agentIds()) {
       const entries = (await this.#index(agentId)).entries.values();
       for (const { record } of entries) if (record.uuid === uuid) return record.key;
     }

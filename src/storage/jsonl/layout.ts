@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isAgentId } from "../../core/key.js";
 import { InvalidSessionKeyError, StorageError } from "../../errors.js";
@@ -26,6 +26,17 @@ export class Layout {
   /** Whether an agent can have a directory here, on any system the store may be copied to. */
   accepts(agentId: string): boolean {
     return isAgentId(agentId) && !DEVICE.test(agentId);
+  }
+
+  /** The agents that have a directory. */
+  async agentIds(): Promise<string[]> {
+    try {
+      const found = await readdir(this.agentsDir, { withFileTypes: true });
+      return found.filter((entry) => entry.isDirectory() && this.accepts(entry.name)).map((entry) => entry.name);
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return [];
+      throw error;
+    }
   }
 
   agent(agentId: string): AgentLayout {

@@ -240,6 +240,22 @@ test("a transcript that disappears while the storage is open is a session that i
   expect((await append(storage, alice, builders().user("anew"))).messageCount).toBe(1);
 });
 
+test("S16 a transcript that disappears at any moment while its entries are asked for gives all of them or none", async () => {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const record = await say(storage, alice, 3);
+  const path = transcriptPath(dir, record.uuid);
+  const bytes = readFileSync(path);
+  for (let round = 0; round < 200; round += 1) {
+    const asked = collect(storage.entries(record.uuid));
+    for (let n = 0; n < round % 20; n += 1) await new Promise((resolve) => setImmediate(resolve));
+    rmSync(path);
+    expect([0, 3]).toContain((await asked).length);
+    writeFileSync(path, bytes);
+    expect(await storage.read(alice)).toEqual(record);
+  }
+});
+
 test("a transcript that is cut short while the storage is open is read as it now is", async () => {
   const dir = tempDir();
   const storage = openJsonl(dir);

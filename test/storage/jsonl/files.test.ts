@@ -93,7 +93,10 @@ describe("G27 G25 file names", () => {
 });
 
 describe.runIf(posix)("G22 modes", () => {
-  test.each(["000", "022", "077"])("G22 under umask %s directories are 0700 and files 0600", async (umask) => {
+  // Root alone can make directories within one that its umask has closed to it.
+  const umasks = ["000", "022", "077", ...(process.getuid?.() === 0 ? ["277"] : [])];
+
+  test.each(umasks)("G22 under umask %s directories are 0700 and files 0600", async (umask) => {
     const root = tempDir();
     const dir = join(root, "new", "store");
     const { results } = await inChild({

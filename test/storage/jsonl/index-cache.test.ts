@@ -136,6 +136,16 @@ test("G10 G27 index entries that name no transcript of ours are refused and repo
   expect((await listed(dir)).map(({ key }) => key)).toEqual([dm("e2"), ...records.map(({ key }) => key)]);
 });
 
+test("G10 a transcript that is shorter than the index says, as after a restore, counts as it is", async () => {
+  const { dir, records } = await storeOf(2);
+  const [record] = records;
+  const path = transcriptPath(dir, record?.uuid ?? "");
+  const lines = readFileSync(path, "utf8").split("\n");
+  expect(record?.messageCount).toBe(0);
+  writeFileSync(path, `${lines.slice(0, 2).join("\n")}\n`);
+  expect(await listed(dir)).toMatchObject([{ uuid: record?.uuid, messageCount: 1 }, { messageCount: 1 }]);
+});
+
 test("G10 an index entry whose transcript is gone is forgotten", async () => {
   const { dir, records } = await storeOf(3);
   unlinkSync(transcriptPath(dir, records[1]?.uuid ?? ""));

@@ -91,19 +91,20 @@ test("G10 sessions go on, none lost and none doubled, while an index caught in a
       storage.read(dm("p0")),
       storage.read(dm("p1")),
       ...ids.slice(2).map(async (n) => {
+        if (n % 5 === 3) await storage.delete(dm(`p${n}`));
+        if (n % 10 === 3) return;
         for (let step = 0; step < 1 + (n % 4); step += 1) {
-          if (n % 10 === 9) await storage.delete(dm(`p${n}`));
           const record = await append(storage, dm(`p${n}`), b.user("meanwhile"));
-          if (n % 10 !== 9) expect(record.uuid).toBe(index[record.key]?.uuid);
+          if (n % 10 !== 8) expect(record.uuid).toBe(index[record.key]?.uuid);
         }
       }),
       ...ids.map((n) => append(storage, dm(`new${n}`), b.user("new"))),
     ]);
     const records = (await collect(storage.list())).sort((x, y) => (x.key < y.key ? -1 : 1));
-    expect(records).toHaveLength(80);
+    expect(records).toHaveLength(76);
     for (const record of records) expect(await storage.read(record.key)).toEqual(record);
     await storage.close();
-    expect(fileNames(dir).filter((name) => name.endsWith(".jsonl"))).toHaveLength(80);
+    expect(fileNames(dir).filter((name) => name.endsWith(".jsonl"))).toHaveLength(76);
     expect(await listed(dir, { readOnly: true })).toEqual(records);
     rmSync(dir, { recursive: true });
   }
