@@ -17,8 +17,10 @@ export type { Address } from "./core/address.js";
 export { COMMANDS, type Command, type CommandName, type CommandRequest, parseCommand } from "./core/command.js";
 export {
   type CompactionConfig,
+  type ModelSetting,
   parseConfig,
   type SessionsConfig,
+  type SessionsConfigInput,
   VISIBILITIES,
   type Visibility,
 } from "./core/config.js";

@@ -37,6 +37,8 @@ function describe(report: Exclude<StorageReport, { kind: "line-skipped" }>): str
       return `sessions.json has ${report.count} entries that name no session; they were passed over`;
     case "transcript-unclaimed":
       return `${report.uuid}.jsonl belongs to no session that can be told; it was left as it is`;
+    case "transcript-missing":
+      return `${report.uuid}.jsonl is named in sessions.json and is not there`;
     case "index-not-written":
       return `sessions.json could not be written (${String(report.error)}); it will be made again from the transcripts`;
   }

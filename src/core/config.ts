@@ -32,6 +32,29 @@ export interface SessionsConfig {
   tools: { sessions: { /** Default `tree`. */ visibility: Visibility } };
 }
 
+/** Settings as a host writes them: every one may be left out, and others' settings may stand beside them. */
+export interface SessionsConfigInput {
+  session?: {
+    dmScope?: DmScope;
+    mainKey?: string;
+    identityLinks?: IdentityLinks;
+    threads?: ThreadMode;
+    sendPolicy?: SendPolicy;
+    [other: string]: unknown;
+  };
+  agents?: {
+    defaults?: { model?: ModelSetting; compaction?: object; [other: string]: unknown };
+    list?: readonly { id: string; default?: boolean; model?: ModelSetting; [other: string]: unknown }[];
+    [other: string]: unknown;
+  };
+  messages?: { queue?: { cap?: number; [other: string]: unknown }; [other: string]: unknown };
+  tools?: { sessions?: { visibility?: Visibility; [other: string]: unknown }; [other: string]: unknown };
+  [other: string]: unknown;
+}
+
+/** A model's name, alone or as `primary`. */
+export type ModelSetting = string | { primary?: string; [other: string]: unknown };
+
 /** When a session is compacted, in tokens. */
 export interface CompactionConfig {
   /** Kept free for the reply. Default 20000. */

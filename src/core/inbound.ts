@@ -91,7 +91,10 @@ export function checkInbound(
   now = Number.POSITIVE_INFINITY,
 ): CheckedInbound {
   const result = inboundSchema.safeParse(inbound);
-  if (!result.success) throw refusal(`${describeIssues(result.error)}. Ids are text: pass String(id).`);
+  if (!result.success) {
+    const wrongId = result.error.issues.some(({ path }) => /Id$/.test(String(path[0])));
+    throw refusal(`${describeIssues(result.error)}.${wrongId ? " Ids are text: pass String(id)." : ""}`);
+  }
   const message = result.data;
   if ((message.text === undefined) === (message.content === undefined)) {
     throw refusal(

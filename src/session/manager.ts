@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { monotonicFactory } from "ulid";
 import type { Address } from "../core/address.js";
 import { formatAddress } from "../core/address.js";
-import { defaultAgentId, parseConfig } from "../core/config.js";
+import { defaultAgentId, parseConfig, type SessionsConfig, type SessionsConfigInput } from "../core/config.js";
 import { compileScopePolicy } from "../core/dm-scope.js";
 import type { MessageEntry } from "../core/entry.js";
 import { checkInbound, type InboundMessage } from "../core/inbound.js";
@@ -15,13 +15,13 @@ import type { ListQuery, SessionStorage } from "../storage/storage.js";
 import { commandOf, runCommand } from "./commands.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
 import { type Authorize, type ChannelHooks, type Clock, type Logger, type ProviderHooks, SILENT } from "./hooks.js";
+import { takeIn } from "./intake.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { Ledger } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Arrival, Shell } from "./shell.js";
-import { takeTurn } from "./turn.js";
 import { TurnQueue } from "./turn-queue.js";
 
 export interface SessionManagerOptions {
@@ -32,7 +32,7 @@ export interface SessionManagerOptions {
   /** Another place to keep them. This or `dir`. */
   storage?: SessionStorage | undefined;
   /** Settings in the shape of `openclaw.json`; see `parseConfig`. Default: none, so every default. */
-  config?: object | undefined;
+  config?: SessionsConfig | SessionsConfigInput | undefined;
   /** Calls the model. Without it a message that asks for an answer fails; reading, listing and commands work. */
   provider?: ProviderHooks | undefined;
   /** Sends replies, by channel. A channel that is not here is the host's to serve, from the outcome of `handle`. */
@@ -121,7 +121,7 @@ export class SessionManager implements AsyncDisposable {
     const command = commandOf(this.#shell, arrival);
     if (command !== undefined) return runCommand(this.#shell, arrival, command);
     const asksForAnswer = address.chatType === "dm" || message.mentioned;
-    return queue.run(key, asksForAnswer, (slot) => takeTurn(this.#shell, arrival, slot));
+    return queue.run(key, asksForAnswer, (slot) => takeIn(this.#shell, arrival, slot));
   }
 
   /** The session an address belongs to. @throws InvalidSessionKeyError */

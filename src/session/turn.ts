@@ -1,88 +1,20 @@
-import { isActivated } from "../core/activation.js";
 import { agentModel } from "../core/config.js";
 import { buildContext } from "../core/context.js";
 import { isMessageEntry, type MessageEntry, type TurnEntry } from "../core/entry.js";
 import { parseSessionKey } from "../core/key.js";
 import type { Message, Usage } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
-import { maySend } from "../core/send-policy.js";
-import { HookError, isSessionError } from "../errors.js";
+import { ClaimLostError, HookError, isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { deliver } from "./delivery.js";
 import { type Generation, generate } from "./generation.js";
-import { endInterrupted } from "./interrupted.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import { replyOutcome, type TurnOutcome } from "./outcome.js";
-import { answerDuplicate, seenBefore } from "./seen.js";
 import type { Arrival, Shell } from "./shell.js";
 import type { Slot } from "./turn-queue.js";
 
-/** Deals with a message whose turn in the queue has come. */
-export async function takeTurn(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
-  const { key } = arrival;
-  const record = await shell.ledger.open(key);
-  const seen = seenBefore(record, arrival);
-  const reason = seen === undefined ? whyUnanswered(shell, arrival, record) : undefined;
-  if (reason !== undefined) return note(shell, arrival, slot, reason);
-  const signal = arrival.signal === undefined ? slot.signal : AbortSignal.any([slot.signal, arrival.signal]);
-  const claim = await claimOrAbort(shell, arrival, signal);
-  // Stopped while it waited: it is kept, and ends without the model being called.
-  if (claim === undefined)
-    return seen === undefined ? abandon(shell, arrival, slot) : answerDuplicate(shell, record, seen);
-  try {
-    // In this process no turn of the session runs now, so what is open was left by a process that died.
-    if (record.openTurns.length > 0) await endInterrupted(shell, record, claim);
-    if (seen !== undefined) return await answerDuplicate(shell, record, seen);
-    return await new Turn(shell, arrival, slot, claim, AbortSignal.any([signal, claim.signal])).run();
-  } finally {
-    await claim.release();
-  }
-}
-
-function whyUnanswered(
-  shell: Shell,
-  { key, message }: Arrival,
-  record: SessionRecord,
-): "not-mentioned" | "send-policy" | undefined {
-  const { chatType, channel } = message.address;
-  if (!isActivated({ chatType, mentioned: message.mentioned }, record.state.activationMode)) return "not-mentioned";
-  return maySend({ channel, chatType }, key, shell.config.session.sendPolicy) ? undefined : "send-policy";
-}
-
-async function note(
-  shell: Shell,
-  arrival: Arrival,
-  slot: Slot,
-  reason: "not-mentioned" | "send-policy",
-): Promise<TurnOutcome> {
-  const { record, appended } = await shell.ledger.append(arrival.key, () => [
-    { ...userEntry(arrival, slot), unanswered: reason },
-  ]);
-  shell.events.emit("message.recorded", { key: arrival.key, uuid: record.uuid, id: appended[0]?.id ?? "" });
-  return { status: "ignored", key: arrival.key, reason };
-}
-
-async function claimOrAbort(shell: Shell, { key }: Arrival, signal: AbortSignal): Promise<Claim | undefined> {
-  if (signal.aborted) return undefined;
-  try {
-    return await shell.ledger.storage.claim(key, { signal });
-  } catch (error) {
-    if (signal.aborted && !isSessionError(error)) return undefined;
-    throw error;
-  }
-}
-
-async function abandon(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
-  const turn = shell.ledger.newEntryId();
-  const { record } = await shell.ledger.append(arrival.key, () => [
-    { ...userEntry(arrival, slot), id: turn, turn: true },
-    { type: "turn", of: turn, status: "aborted" },
-  ]);
-  shell.events.emit("turn.aborted", { key: arrival.key, uuid: record.uuid, turn });
-  return { status: "aborted", key: arrival.key, partial: "" };
-}
-
-function userEntry({ message, address }: Arrival, slot: Slot): NewEntry<MessageEntry> {
+/** The line a message becomes. */
+export function userEntry({ message, address }: Arrival, slot: Slot): NewEntry<MessageEntry> {
   return {
     role: "user",
     content: message.content,
@@ -95,7 +27,7 @@ function userEntry({ message, address }: Arrival, slot: Slot): NewEntry<MessageE
 }
 
 /** One message from its first line on disk to the delivery of its answer. */
-class Turn {
+export class Turn {
   readonly #shell: Shell;
   readonly #arrival: Arrival;
   readonly #slot: Slot;
@@ -196,6 +128,7 @@ class Turn {
         const facts = { ...(usage ? { usage } : {}), ...(stopReason === undefined ? {} : { stopReason }) };
         const entries = messages.map((message, index) => ({ ...message, ...(index === last ? facts : {}) }));
         const { appended } = await this.#end("completed", entries, last < 0 && usage ? { usage } : {});
+        if (appended.length === 0) throw this.#lost();
         const outcome = replyOutcome(key, [...this.#steps, ...appended.filter(isMessageEntry)], usage);
         events.emit("turn.completed", {
           ...this.#about(),
@@ -252,7 +185,23 @@ class Turn {
   }
 
   #append(decide: (record: SessionRecord) => NewEntry[] | undefined): Promise<Appended> {
-    return this.#shell.ledger.append(this.#arrival.key, decide, this.#claim);
+    const begun: SessionRecord | undefined = this.#begun;
+    return this.#shell.ledger.append(
+      this.#arrival.key,
+      (record) => {
+        // The transcript this turn began in is gone; what it says must not begin another.
+        if (begun !== undefined && record.uuid !== begun.uuid) throw this.#lost();
+        return decide(record);
+      },
+      this.#claim,
+    );
+  }
+
+  #lost(): ClaimLostError {
+    return new ClaimLostError(
+      "The turn was ended, or its session removed, by someone else on this store, so the reply was not stored or sent.",
+      { operation: "handle", key: this.#arrival.key },
+    );
   }
 
   // What belongs to a conversation that was cleared meanwhile must not be the first thing in the new one.

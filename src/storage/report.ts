@@ -4,6 +4,7 @@ export type StorageReport =
   | { kind: "index-rebuilt"; setAside: string | undefined; sessions: number }
   | { kind: "index-entries-refused"; count: number }
   | { kind: "transcript-unclaimed"; uuid: string }
+  | { kind: "transcript-missing"; uuid: string }
   | { kind: "index-not-written"; error: unknown };
 
 export type OnReport = (report: StorageReport) => void;

@@ -118,6 +118,9 @@ describe("the packed tarball, installed in an empty folder", () => {
       export const wrong: SessionKey = "agent:main:main";
       // @ts-expect-error no such scope
       resolveSessionKey({ channel: "a", chatType: "dm", peerId: "1" }, { dmScope: "per-chanel-peer" });
+      // @ts-expect-error no such scope
+      new SessionManager({ dir: "x", config: { session: { dmScope: "peer" } } });
+      new SessionManager({ dir: "x", config: { gateway: { port: 1 }, session: { dmScope: "main", reset: { mode: "daily" } } } });
       // @ts-expect-error no such option
       new SessionManager({ directory: "x" });
     `;

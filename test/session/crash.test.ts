@@ -1,7 +1,8 @@
+import { rmSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { JsonlStorage, type SessionKey, SessionManager, type SessionStorage } from "../../src/index.js";
 import { builders, scriptedProvider } from "../../src/testing.js";
-import { all, deferred, linesOf, tempDir } from "./store-dir.js";
+import { all, deferred, filesBelow, linesOf, tempDir } from "./store-dir.js";
 
 const KEY = "agent:main:telegram:dm:1" as SessionKey;
 
@@ -173,4 +174,52 @@ test("an authorize that opens the session it is asked about does not wait for it
     status: "command",
     text: expect.stringMatching(/cleared/),
   });
+});
+
+test("a turn that someone else on the store has ended tells its caller, and sends nothing", async () => {
+  const dir = tempDir();
+  const started = deferred();
+  const answer = deferred<string>();
+  const sent: string[] = [];
+  await using first = new SessionManager({
+    dir,
+    provider: scriptedProvider(() => {
+      started.resolve();
+      return answer.promise;
+    }),
+    channels: { telegram: { deliver: async ({ text }) => void sent.push(text) } },
+  });
+  const running = first.handle(builders().dm("1", "one")).catch((error: unknown) => error);
+  await started.promise;
+  await using second = new SessionManager({ dir });
+  expect(await second.recover()).toHaveLength(1);
+  answer.resolve("too late");
+  expect(await running).toMatchObject({ code: "CLAIM_LOST", key: KEY });
+  expect(sent).toEqual([]);
+  expect((await linesOf(first, dir, KEY)).filter((line) => line.type === "turn")).toMatchObject([
+    { status: "interrupted" },
+  ]);
+});
+
+test("a turn whose transcript is taken away tells its caller, and begins no other session", async () => {
+  const dir = tempDir();
+  const answer = deferred<string>();
+  const started = deferred();
+  await using manager = new SessionManager({
+    dir,
+    provider: scriptedProvider([
+      async ({ record }) => {
+        started.resolve();
+        await answer.promise;
+        await record({ role: "assistant", content: "a step" }).catch(() => "refused");
+        return "too late";
+      },
+    ]),
+  });
+  const running = manager.handle(builders().dm("1", "one")).catch((error: unknown) => error);
+  await started.promise;
+  for (const path of filesBelow(dir).keys()) if (path.endsWith(".jsonl")) rmSync(path);
+  answer.resolve("");
+  expect(await running).toMatchObject({ code: "CLAIM_LOST" });
+  expect(await manager.get(KEY)).toBeUndefined();
 });

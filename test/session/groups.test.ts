@@ -123,7 +123,7 @@ test("G23 each topic of a group is its own session", async () => {
 });
 
 test("G23 with shared threads a group's topics are one session", async () => {
-  const config = { session: { threads: "shared" } };
+  const config = { session: { threads: "shared" } } as const;
   await using manager = new SessionManager({ dir: tempDir(), provider: scriptedProvider(() => "ok"), config });
   const { inGroup } = builders();
   const outcome = await manager.handle(inGroup("-100", "Ann", "hi", { mentioned: true, topicId: "1" }));

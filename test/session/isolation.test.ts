@@ -47,7 +47,7 @@ describe("G2 one person never sees another's conversation", () => {
 
   test("the warning comes after a restart too, when the second person is new", async () => {
     const dir = tempDir();
-    const config = { session: { dmScope: "main" } };
+    const config = { session: { dmScope: "main" } } as const;
     const { dm } = builders();
     const first = new SessionManager({ dir, provider: gossip(), config });
     await first.handle(dm("userA", "hello"));
@@ -61,7 +61,7 @@ describe("G2 one person never sees another's conversation", () => {
   });
 
   test("one person on two linked channels in the main session is no second person", async () => {
-    const config = { session: { dmScope: "main", identityLinks: { ann: ["telegram:1", "discord:9"] } } };
+    const config = { session: { dmScope: "main", identityLinks: { ann: ["telegram:1", "discord:9"] } } } as const;
     await using manager = new SessionManager({ dir: tempDir(), provider: gossip(), config });
     const shared: string[] = [];
     manager.on("session.shared", ({ key }) => shared.push(key));
@@ -74,7 +74,8 @@ describe("G2 one person never sees another's conversation", () => {
   });
 
   test("a scope that does not exist is refused at construction, naming those that do", () => {
-    const misspelt = () => new SessionManager({ dir: "unused", config: { session: { dmScope: "per-chanel-peer" } } });
+    const misspelt = () =>
+      new SessionManager({ dir: "unused", config: { session: { dmScope: "per-chanel-peer" as never } } });
     expect(misspelt).toThrowError(/per-channel-peer/);
     expect(misspelt).toThrowError(expect.objectContaining({ code: "INVALID_CONFIG" }));
   });

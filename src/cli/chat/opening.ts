@@ -41,6 +41,8 @@ export function storageRemark(report: StorageReport): string {
       return `! sessions.json: ${report.count} entries cannot be right and were left out.`;
     case "transcript-unclaimed":
       return `! ${report.uuid}.jsonl names no session and was left alone.`;
+    case "transcript-missing":
+      return `! ${report.uuid}.jsonl is gone: the session it held begins anew.`;
     case "index-not-written":
       return "! sessions.json could not be written. Nothing is lost: it is rebuilt from the transcripts.";
   }

@@ -138,9 +138,15 @@ export class AgentIndex {
     const entries = new Map<string, IndexEntry>();
     const known = new Map<string, KnownSession>();
     if (content.state === "read") {
-      const ours = content.entries.filter(({ record }) => this.#isOurs(record.key));
+      const named = content.entries.filter(({ record }) => this.#isOurs(record.key));
+      // One transcript under two keys: its header says whose it is.
+      const twice = namedTwice(named.map(({ record }) => record.uuid));
+      const ours = named.filter(({ record }) => !twice.has(record.uuid));
       const incomplete = content.incomplete.filter(({ key }) => this.#isOurs(key));
-      for (const entry of ours) if (uuids.has(entry.record.uuid)) entries.set(entry.record.uuid, entry);
+      for (const entry of ours) {
+        if (uuids.has(entry.record.uuid)) entries.set(entry.record.uuid, entry);
+        else this.#report({ kind: "transcript-missing", uuid: entry.record.uuid });
+      }
       for (const session of incomplete) known.set(session.uuid, session);
       const others = content.entries.length - ours.length + content.incomplete.length - incomplete.length;
       const count = content.refused + others;
@@ -271,6 +277,11 @@ export class AgentIndex {
       this.#endPause = end;
     });
   }
+}
+
+function namedTwice(uuids: readonly string[]): ReadonlySet<string> {
+  const once = new Set<string>();
+  return new Set(uuids.filter((uuid) => once.has(uuid) || !once.add(uuid)));
 }
 
 async function inSlices<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {

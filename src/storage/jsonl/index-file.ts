@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rename, stat, unlink } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
@@ -43,22 +44,17 @@ const entrySchema = recordSchema.omit({ key: true }).extend({
 
 /** Reads an index. Anything but an object of sessions is unreadable; a session whose uuid is no uuid is refused. */
 export async function readIndex(path: string): Promise<IndexContent> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return { state: "missing" };
-    if (codeOf(error) === "EISDIR") return { state: "unreadable" };
-    throw error;
-  }
-  const value = parseObject(text);
+  const text = await readText(path);
+  if (text === "missing") return { state: "missing" };
+  const value = text === undefined ? undefined : parseObject(text.content);
   if (value === undefined) return { state: "unreadable" };
   const content: IndexContent & { state: "read" } = { state: "read", entries: [], incomplete: [], refused: 0 };
   for (const [key, entry] of Object.entries(value)) {
     const { uuid, created } = (typeof entry === "object" && entry !== null ? entry : {}) as Record<string, unknown>;
     const facts = entrySchema.safeParse(entry);
     if (!isSessionKey(key) || !isUuid(uuid)) content.refused += 1;
-    else if (facts.success) content.entries.push(toEntry(key, facts.data));
+    else if (facts.success && facts.data.windowStart <= facts.data.bytes)
+      content.entries.push(toEntry(key, facts.data));
     else content.incomplete.push({ key, uuid, created: typeof created === "string" ? created : undefined });
   }
   return content;
@@ -128,6 +124,22 @@ async function removeIfThere(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+// Opened so that a pipe or a device in its place neither hangs nor never ends.
+async function readText(path: string): Promise<{ content: string } | "missing" | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return "missing";
+    throw error;
+  }
+  try {
+    return (await file.stat()).isFile() ? { content: await file.readFile("utf8") } : undefined;
+  } finally {
+    await file.close();
   }
 }
 

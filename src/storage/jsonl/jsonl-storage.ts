@@ -171,6 +171,7 @@ export class JsonlStorage implements SessionStorage {
     const transcript = index.transcript(entry.record.uuid);
     const size = await transcript.size();
     if (size === undefined) {
+      this.#report({ kind: "transcript-missing", uuid: entry.record.uuid });
       this.#forget(index, key, entry);
       // It may have been begun anew.
       return this.#current(index, key);

@@ -1,10 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { copyFileSync, rmSync } from "node:fs";
 import { expect, test } from "vitest";
 import { builders } from "../../../src/testing.js";
 import { append, collect, contents, dm, freshRecord, say } from "../sessions.js";
 import { openJsonl, tempDir } from "../storage-kinds.js";
-import { collectReports, fileNames, putFile, readIndexFile, transcriptPath } from "./store-files.js";
+import { collectReports, fileNames, indexPath, putFile, readIndexFile, transcriptPath } from "./store-files.js";
 import { listed, storeOf } from "./stores.js";
 
 const alice = dm("alice");
@@ -108,4 +109,60 @@ test("G10 sessions go on, none lost and none doubled, while an index caught in a
     expect(await listed(dir, { readOnly: true })).toEqual(records);
     rmSync(dir, { recursive: true });
   }
+});
+
+test("G10 one transcript under two keys is its header's, and the other key begins anew", async () => {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const ofAlice = await say(storage, alice, 2, "alice's ");
+  await storage.close();
+  const index = readIndexFile(dir);
+  putFile(dir, "sessions.json", JSON.stringify({ ...index, [bob]: index[alice] }));
+  const again = openJsonl(dir);
+  expect(await collect(again.list())).toEqual([ofAlice]);
+  expect(await again.read(alice)).toEqual(ofAlice);
+  expect(await again.read(bob)).toBeUndefined();
+});
+
+test("G10 a window that would begin behind the end of its transcript is not believed", async () => {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const { uuid } = await say(storage, alice, 2, "alice's ");
+  await storage.close();
+  const index = readIndexFile(dir);
+  putFile(dir, "sessions.json", JSON.stringify({ [alice]: { ...index[alice], windowStart: 1e9 } }));
+  expect(contents(await collect(openJsonl(dir).entries(uuid, { fromWindow: true })))).toEqual([
+    "alice's 1",
+    "alice's 2",
+  ]);
+});
+
+test("a transcript that the index knows and the disk does not is reported", async () => {
+  const dir = tempDir();
+  const host = collectReports();
+  const storage = openJsonl(dir, host);
+  const ofAlice = await say(storage, alice, 1, "alice's ");
+  const ofBob = await say(storage, bob, 1, "bob's ");
+  rmSync(transcriptPath(dir, ofAlice.uuid));
+  expect(await storage.read(alice)).toBeUndefined();
+  expect(host.reports).toEqual([{ kind: "transcript-missing", uuid: ofAlice.uuid }]);
+  await storage.close();
+  rmSync(transcriptPath(dir, ofBob.uuid));
+  const later = collectReports();
+  expect(await collect(openJsonl(dir, later).list())).toEqual([]);
+  expect(later.reports).toContainEqual({ kind: "transcript-missing", uuid: ofBob.uuid });
+});
+
+test("G10 a pipe in the place of the index neither hangs nor is lost, and the index is made again", async () => {
+  const dir = tempDir();
+  const storage = openJsonl(dir);
+  const ofAlice = await say(storage, alice, 2, "alice's ");
+  await storage.close();
+  rmSync(indexPath(dir));
+  execFileSync("mkfifo", [indexPath(dir)]);
+  const again = openJsonl(dir);
+  expect(await collect(again.list())).toEqual([ofAlice]);
+  await again.close();
+  expect(Object.keys(readIndexFile(dir))).toEqual([alice]);
+  expect(fileNames(dir).filter((name) => name.startsWith("sessions.json.corrupt-"))).toHaveLength(1);
 });
