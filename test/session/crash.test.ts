@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { JsonlStorage, type SessionKey, SessionManager, type SessionStorage } from "../../src/index.js";
 import { builders, scriptedProvider } from "../../src/testing.js";
-import { all, deferred, filesBelow, linesOf, tempDir } from "./store-dir.js";
+import { all, deferred, filesBelow, leaveUnanswered, linesOf, tempDir } from "./store-dir.js";
 
 const KEY = "agent:main:telegram:dm:1" as SessionKey;
 
@@ -100,17 +100,7 @@ describe("G5 a process that dies at any call of the storage", () => {
 
 test("an interrupted turn is found when its session is opened, and reported with its message id", async () => {
   const dir = tempDir();
-  const started = deferred();
-  const first = new SessionManager({
-    dir,
-    provider: scriptedProvider(() => {
-      started.resolve();
-      return deferred<string>().promise;
-    }),
-  });
-  void first.handle(builders().dm("1", "one", { messageId: "77" }));
-  await started.promise;
-  // The first manager is never closed: its process is gone.
+  await leaveUnanswered(dir, builders().dm("1", "one", { messageId: "77" }));
   await using second = new SessionManager({ dir });
   const seen: unknown[] = [];
   second.on("turn.interrupted", (event) => seen.push(event.messageId));
@@ -123,19 +113,8 @@ test("an interrupted turn is found when its session is opened, and reported with
 
 test("recover marks the turns of every session once, and leaves running ones alone", async () => {
   const dir = tempDir();
-  const both = [deferred(), deferred()];
-  const first = new SessionManager({
-    dir,
-    provider: scriptedProvider(({ key }) => {
-      both[key.endsWith("1") ? 0 : 1]?.resolve();
-      return deferred<string>().promise;
-    }),
-  });
   const { dm } = builders();
-  void first.handle(dm("1", "one"));
-  void first.handle(dm("2", "two"));
-  await Promise.all(both.map(({ promise }) => promise));
-
+  await leaveUnanswered(dir, dm("1", "one"), dm("2", "two"));
   const running = deferred();
   const answer = deferred<string>();
   await using second = new SessionManager({
@@ -155,17 +134,8 @@ test("recover marks the turns of every session once, and leaves running ones alo
 
 test("an authorize that opens the session it is asked about does not wait for itself", async () => {
   const dir = tempDir();
-  const started = deferred();
-  const first = new SessionManager({
-    dir,
-    provider: scriptedProvider(() => {
-      started.resolve();
-      return deferred<string>().promise;
-    }),
-  });
   const { inGroup } = builders();
-  void first.handle(inGroup("-1", "ann", "@bot hi", { mentioned: true }));
-  await started.promise;
+  await leaveUnanswered(dir, inGroup("-1", "ann", "@bot hi", { mentioned: true }));
   await using second: SessionManager = new SessionManager({
     dir,
     authorize: async ({ key }) => (await (await second.open(key)).status()).state.extra.admin === undefined,

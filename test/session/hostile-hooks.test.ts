@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type GenerateRequest, JsonlStorage, MemoryStorage, type SessionKey, SessionManager } from "../../src/index.js";
 import { builders, scriptedProvider } from "../../src/testing.js";
-import { all, deferred, linesOf, tempDir } from "./store-dir.js";
+import { all, deferred, leaveUnanswered, linesOf, tempDir } from "./store-dir.js";
 
 const KEY = "agent:main:telegram:dm:1" as SessionKey;
 const never = new Promise<never>(() => {});
@@ -339,17 +339,8 @@ describe("sessions that come and go", () => {
 
   test("a redelivery after a crash marks the turn it belongs to, and is still no second message", async () => {
     const dir = tempDir();
-    const started = deferred();
-    const first = new SessionManager({
-      dir,
-      provider: scriptedProvider(() => {
-        started.resolve();
-        return never;
-      }),
-    });
     const message = builders().dm("1", "one");
-    void first.handle(message);
-    await started.promise;
+    await leaveUnanswered(dir, message);
     await using second = new SessionManager({ storage: new JsonlStorage({ dir }), provider: scriptedProvider([]) });
     const interrupted: unknown[] = [];
     second.on("turn.interrupted", ({ messageId }) => interrupted.push(messageId));

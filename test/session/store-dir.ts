@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { SessionKey, SessionManager } from "../../src/index.js";
+import { type InboundMessage, type SessionKey, SessionManager } from "../../src/index.js";
 
 /** A directory of its own, gone after the test. */
 export function tempDir(): string {
@@ -34,6 +34,22 @@ export async function linesOf(
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/**
+ * Leaves messages in the middle of their turns, as a process does that dies while the model thinks: the manager that took
+ * them in is never closed.
+ */
+export async function leaveUnanswered(dir: string, ...messages: InboundMessage[]): Promise<void> {
+  const host = new SessionManager({ dir, provider: { generate: () => new Promise<never>(() => {}) } });
+  let running = 0;
+  await new Promise<void>((resolve) => {
+    host.on("turn.started", () => {
+      running += 1;
+      if (running === messages.length) resolve();
+    });
+    for (const message of messages) void host.handle(message);
+  });
 }
 
 /** A promise and what settles it, for providers that answer when the test says so. */
