@@ -1,7 +1,7 @@
 import { COMMANDS, type Command } from "./command.js";
 import { parseSessionKey } from "./key.js";
 import type { SessionRecord } from "./record.js";
-import { initialState, type StatePatch } from "./state.js";
+import { effectiveModel, initialState, type StatePatch } from "./state.js";
 
 /** What a command does to its session, decided before anything is done. */
 export interface CommandEffect {
@@ -71,7 +71,7 @@ function chooseModel(name: string, around: CommandSurroundings): CommandEffect {
 }
 
 function describeModel({ record, agentModel }: CommandSurroundings): string {
-  const fallback = agentModel ?? record.state.model ?? "the host's default";
+  const fallback = effectiveModel({ ...record.state, modelOverride: null }, agentModel) ?? "the host's default";
   return record.state.modelOverride === null ? fallback : `${record.state.modelOverride} (default: ${fallback})`;
 }
 

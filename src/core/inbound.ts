@@ -2,6 +2,7 @@ import { z } from "zod";
 import { InvalidMessageError, isSessionError } from "../errors.js";
 import type { Address, CheckedAddress } from "./address.js";
 import type { CompiledScopePolicy } from "./dm-scope.js";
+import { jsonBytes } from "./json.js";
 import type { SessionKey } from "./key.js";
 import { type ContentPart, contentSchema, describeIssues, saysNothing } from "./message.js";
 
@@ -137,7 +138,7 @@ function locate(message: InboundMessage, scope: CompiledScopePolicy): { address:
 function checkSize(content: string | ContentPart[]): void {
   let bytes: number;
   try {
-    bytes = new TextEncoder().encode(JSON.stringify(content)).length;
+    bytes = jsonBytes(content);
   } catch (cause) {
     throw refusal("its content cannot be written as JSON.", cause);
   }

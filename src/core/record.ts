@@ -1,4 +1,5 @@
 import { isEntryOf, isMessageEntry, type TranscriptEntry } from "./entry.js";
+import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import type { Usage } from "./message.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
@@ -140,10 +141,6 @@ function sharedBy(record: SessionRecord, entry: { role: string; address?: string
   if (parseSessionKey(record.key).kind !== "main") return record.sharedBy;
   const shared = [...record.sharedBy, address];
   return jsonBytes(shared) > MAX_SHARED_BYTES ? record.sharedBy : shared;
-}
-
-function jsonBytes(value: unknown): number {
-  return new TextEncoder().encode(JSON.stringify(value)).length;
 }
 
 // Other tools write times without milliseconds, which do not compare as text; a time that is none moves nothing.

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { InvalidConfigError } from "../errors.js";
 import { ACTIVATION_MODES, type ActivationMode } from "./activation.js";
+import { jsonBytes } from "./json.js";
 import type { ParsedSessionKey } from "./key.js";
 import { describeIssues } from "./message.js";
 
@@ -75,6 +76,11 @@ export function initialState(kind: ParsedSessionKey["kind"]): SessionState {
   };
 }
 
+/** The model of the next turn: the one chosen for the session, else the one configured, else the one it last had. */
+export function effectiveModel(state: SessionState, configured: string | undefined): string | undefined {
+  return state.modelOverride ?? configured ?? state.model ?? undefined;
+}
+
 export function applyPatch(state: SessionState, patch: StatePatch): SessionState {
   const { model = state.model, modelOverride = state.modelOverride, activationMode = state.activationMode } = patch;
   const extra = new Map(Object.entries(state.extra));
@@ -129,8 +135,4 @@ function parseHostPatch(patch: unknown) {
       { cause },
     );
   }
-}
-
-function jsonBytes(value: unknown): number {
-  return new TextEncoder().encode(JSON.stringify(value)).length;
 }

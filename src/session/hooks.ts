@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { CommandRequest } from "../core/command.js";
+import { copyJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields, type Usage, usageSchema } from "../core/message.js";
 import { HookError } from "../errors.js";
@@ -113,8 +114,7 @@ export function checkStep(message: unknown, key: SessionKey): Message {
 
 function asJson(value: unknown, key: SessionKey): unknown {
   try {
-    const text = JSON.stringify(value);
-    return text === undefined ? undefined : JSON.parse(text);
+    return copyJson(value);
   } catch (cause) {
     throw unusable("something that cannot be written as JSON", key, cause);
   }

@@ -162,7 +162,7 @@ export class SessionManager implements AsyncDisposable {
    */
   async *history(key: SessionKey | string, range: HistoryRange = {}): AsyncIterable<MessageEntry> {
     this.#assertOpen("history");
-    yield* sessionHistory(this.#shell, checkedKey(key), range);
+    yield* sessionHistory(this.#shell, { key: checkedKey(key) }, range);
   }
 
   /**
@@ -171,7 +171,7 @@ export class SessionManager implements AsyncDisposable {
    */
   async clear(key: SessionKey | string): Promise<void> {
     this.#assertOpen("clear");
-    await clearSession(this.#shell, checkedKey(key));
+    await clearSession(this.#shell, { key: checkedKey(key) });
   }
 
   /**

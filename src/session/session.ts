@@ -1,10 +1,11 @@
 import { agentModel } from "../core/config.js";
 import { buildContext, type Context } from "../core/context.js";
 import { isMessageEntry, type MessageEntry } from "../core/entry.js";
+import { copyJson } from "../core/json.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
-import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
+import { checkPatch, effectiveModel, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import type { Shell } from "./shell.js";
@@ -64,8 +65,7 @@ export class Session {
 
   /** The messages in order, as they were stored. Streams: a long history need not fit in memory. */
   async *history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
-    await this.#record("history");
-    yield* sessionHistory(this.#shell, this.key, range);
+    yield* sessionHistory(this.#shell, this, range);
   }
 
   /** What the model would see now. */
@@ -77,14 +77,13 @@ export class Session {
 
   async status(): Promise<SessionStatus> {
     const { key, uuid, created, lastActive, messageCount, contextTokens, state } = await this.#record("status");
-    const model = state.modelOverride ?? agentModel(this.#shell.config, parseSessionKey(key).agentId) ?? state.model;
     return {
       key,
       uuid,
       created,
       lastActive,
       messageCount,
-      model: model ?? undefined,
+      model: effectiveModel(state, agentModel(this.#shell.config, parseSessionKey(key).agentId)),
       tokensUsed: contextTokens ?? undefined,
       state,
       busy: this.#shell.queue.busy(key),
@@ -105,8 +104,7 @@ export class Session {
 
   /** Puts the history out of the window. Settings stay, and the cleared messages stay readable in the transcript. */
   async clear(): Promise<void> {
-    await this.#record("clear");
-    await clearSession(this.#shell, this.key);
+    await clearSession(this.#shell, this);
   }
 
   // A session that was purged and has begun anew is another one; what was meant for this one must not land in it.
@@ -117,42 +115,51 @@ export class Session {
     });
   }
 
-  async #record(operation: string): Promise<SessionRecord> {
-    const record = await this.#shell.ledger.read(this.key);
-    if (record?.uuid !== this.uuid) throw notFound(this.key, operation);
-    return record;
+  #record(operation: string): Promise<SessionRecord> {
+    return existing(this.#shell, this, operation);
   }
+}
+
+/** Which session is meant: that of a key, or with `uuid` only the one that had the key then. */
+interface Meant {
+  key: SessionKey;
+  uuid?: string;
 }
 
 /** @throws SessionNotFoundError when there is no such session: reading must not make one. */
-export async function* sessionHistory(
-  shell: Shell,
-  key: SessionKey,
-  range: HistoryRange,
-): AsyncGenerator<MessageEntry> {
+export async function* sessionHistory(shell: Shell, meant: Meant, range: HistoryRange): AsyncGenerator<MessageEntry> {
   const { last } = range;
   if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
     throw new TypeError("last must be a whole number, 0 or more.");
-  const record = await shell.ledger.read(key);
-  if (record === undefined) throw notFound(key, "history");
-  yield* shell.ledger.messages(record, range);
+  yield* shell.ledger.messages(await existing(shell, meant, "history"), range);
 }
 
 /** @throws SessionNotFoundError when there is no such session: a clear must not make one. */
-export async function clearSession(shell: Shell, key: SessionKey): Promise<void> {
+export async function clearSession(shell: Shell, meant: Meant): Promise<void> {
+  const { key } = meant;
+  // Noted before anything is waited for: what comes after the call is not what it clears.
   const before = shell.queue.inLine(key);
-  const existing = await shell.ledger.read(key);
-  if (existing === undefined) throw notFound(key, "clear");
-  try {
-    await shell.ledger.append(key, () => {
-      before.setCleared(true);
-      return [{ type: "clear" }];
-    });
-  } catch (error) {
-    before.setCleared(false);
-    throw error;
-  }
-  shell.events.emit("session.cleared", { key, uuid: existing.uuid });
+  // In line with the commands: a message that comes after the call finds the history cleared.
+  await shell.queue.command(key, true, async () => {
+    const { uuid } = await existing(shell, meant, "clear");
+    try {
+      await shell.ledger.append(key, (record) => {
+        if (record.uuid !== uuid) throw notFound(key, "clear");
+        before.setCleared(true);
+        return [{ type: "clear" }];
+      });
+    } catch (error) {
+      before.setCleared(false);
+      throw error;
+    }
+    shell.events.emit("session.cleared", { key, uuid });
+  });
+}
+
+async function existing(shell: Shell, { key, uuid }: Meant, operation: string): Promise<SessionRecord> {
+  const record = await shell.ledger.read(key);
+  if (record === undefined || (uuid !== undefined && record.uuid !== uuid)) throw notFound(key, operation);
+  return record;
 }
 
 function notFound(key: SessionKey, operation: string): SessionNotFoundError {
@@ -170,8 +177,7 @@ function checkMessage(message: unknown, index: number): NewEntry<MessageEntry> {
 
 function asJson(value: unknown, index: number): unknown {
   try {
-    const text = JSON.stringify(value);
-    return text === undefined ? undefined : JSON.parse(text);
+    return copyJson(value);
   } catch (cause) {
     throw refused(index, "it cannot be written as JSON", cause);
   }

@@ -4,6 +4,7 @@ import { isMessageEntry, type MessageEntry, type TurnEntry } from "../core/entry
 import { parseSessionKey } from "../core/key.js";
 import type { Message, Usage } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
+import { effectiveModel } from "../core/state.js";
 import { ClaimLostError, HookError, isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { deliver } from "./delivery.js";
@@ -114,8 +115,7 @@ export class Turn {
   }
 
   #model(): string | undefined {
-    const { modelOverride, model } = this.#begun.state;
-    return modelOverride ?? model ?? undefined;
+    return effectiveModel(this.#begun.state, agentModel(this.#shell.config, this.#arrival.agentId));
   }
 
   async #finish(generation: Generation): Promise<TurnOutcome> {

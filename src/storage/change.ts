@@ -1,4 +1,5 @@
 import { readEntry, type TranscriptEntry } from "../core/entry.js";
+import { copyJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { StorageError } from "../errors.js";
@@ -42,11 +43,6 @@ export function decide(
     });
   }
   return checked;
-}
-
-/** A deep copy as JSON would keep it, so that memory and disk never differ in what they hold. */
-export function copyJson<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }
 
 // A transcript holds more than entries: its header, records, and what counts the lines of an update.

@@ -1,8 +1,9 @@
 import { isEntryOf, type TranscriptEntry } from "../core/entry.js";
+import { copyJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { ClaimLostError, ClosedError, StorageError } from "../errors.js";
-import { copyJson, decide } from "./change.js";
+import { decide } from "./change.js";
 import { Claims } from "./claims.js";
 import { selectRecords } from "./list-query.js";
 import type { Claim, EntryRange, ListQuery, SessionStorage, Updater } from "./storage.js";

@@ -133,6 +133,19 @@ describe("order of arrival", () => {
     },
   );
 
+  test("a message sent right after session.clear() is in the new conversation", async () => {
+    const provider = scriptedProvider(() => "ok");
+    await using manager = new SessionManager({ dir: tempDir(), provider });
+    const { dm } = builders();
+    await manager.handle(dm("1", "before"));
+    const session = await manager.open(KEY);
+    await Promise.all([session.clear(), manager.handle(dm("1", "after"))]);
+    await manager.handle(dm("1", "and again"));
+    const shown = provider.requests.at(-1)?.messages.map((message) => message.content);
+    expect(shown).toEqual(expect.arrayContaining(["after", "and again"]));
+    expect(shown).not.toContain("before");
+  });
+
   test("the same when nothing had begun yet", async () => {
     const provider = scriptedProvider(() => "ok");
     await using manager = new SessionManager({ dir: tempDir(), provider });

@@ -138,11 +138,12 @@ export class AgentIndex {
     const entries = new Map<string, IndexEntry>();
     const known = new Map<string, KnownSession>();
     if (content.state === "read") {
-      const named = content.entries.filter(({ record }) => this.#isOurs(record.key));
-      // One transcript under two keys: its header says whose it is.
-      const twice = namedTwice(named.map(({ record }) => record.uuid));
-      const ours = named.filter(({ record }) => !twice.has(record.uuid));
-      const incomplete = content.incomplete.filter(({ key }) => this.#isOurs(key));
+      const full = content.entries.filter(({ record }) => this.#isOurs(record.key));
+      const partial = content.incomplete.filter(({ key }) => this.#isOurs(key));
+      // One transcript under two keys is its header's, and without a header nobody's.
+      const twice = namedTwice([...full.map(({ record }) => record.uuid), ...partial.map(({ uuid }) => uuid)]);
+      const ours = full.filter(({ record }) => !twice.has(record.uuid));
+      const incomplete = partial.filter(({ uuid }) => !twice.has(uuid));
       for (const entry of ours) {
         if (uuids.has(entry.record.uuid)) entries.set(entry.record.uuid, entry);
         else this.#report({ kind: "transcript-missing", uuid: entry.record.uuid });

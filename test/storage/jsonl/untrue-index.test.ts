@@ -166,3 +166,21 @@ test("G10 a pipe in the place of the index neither hangs nor is lost, and the in
   expect(Object.keys(readIndexFile(dir))).toEqual([alice]);
   expect(fileNames(dir).filter((name) => name.startsWith("sessions.json.corrupt-"))).toHaveLength(1);
 });
+
+test("G2 G10 a plain transcript under two keys is shown to neither person", async () => {
+  const dir = tempDir();
+  const uuid = randomUUID();
+  const { created } = freshRecord(alice);
+  const facts = { uuid, created, lastActive: created, messageCount: 1 };
+  putFile(dir, `${uuid}.jsonl`, `${JSON.stringify({ role: "user", content: "secret", timestamp: created })}\n`);
+  putFile(dir, "sessions.json", JSON.stringify({ [alice]: facts, [bob]: facts }));
+  const { reports, onReport } = collectReports();
+  const storage = openJsonl(dir, { onReport });
+  expect(await Promise.all([storage.read(alice), storage.read(bob)])).toEqual([undefined, undefined]);
+  expect(reports).toEqual(
+    expect.arrayContaining([
+      { kind: "index-entries-refused", count: 2 },
+      { kind: "transcript-unclaimed", uuid },
+    ]),
+  );
+});
