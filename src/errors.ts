@@ -8,6 +8,7 @@ export type SessionErrorCode =
   | "QUEUE_FULL"
   | "CLOSED"
   | "STORAGE"
+  | "STORAGE_BUSY"
   | "CLAIM_LOST"
   | "CORRUPT_TRANSCRIPT"
   | "UNSUPPORTED_VERSION";
@@ -76,7 +77,12 @@ export class ClosedError extends SessionError {
 
 /** The storage could not do what it was asked. `cause` has the fault of the system below. */
 export class StorageError extends SessionError {
-  readonly code: "STORAGE" | "CLAIM_LOST" | "CORRUPT_TRANSCRIPT" | "UNSUPPORTED_VERSION" = "STORAGE";
+  readonly code: "STORAGE" | "STORAGE_BUSY" | "CLAIM_LOST" | "CORRUPT_TRANSCRIPT" | "UNSUPPORTED_VERSION" = "STORAGE";
+}
+
+/** Other processes wrote to this session so often that an update never found its moment. Nothing was written; try again. */
+export class StorageBusyError extends StorageError {
+  override readonly code = "STORAGE_BUSY";
 }
 
 /** The right to run turns of this session has passed to another holder, so the write was refused. */

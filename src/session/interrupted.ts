@@ -35,14 +35,29 @@ async function reportInterrupted(
   return reports;
 }
 
+// A claim whose holder has died is free within a second; one that is not free by then is held by a turn that runs.
+const HOLDER_IS_ALIVE_MS = 1_000;
+
 /**
- * Marks the open turns of a session as interrupted, unless this manager is running one of them. The claim is enough to keep
- * turns out meanwhile; waiting in the queue could wait for a command whose `authorize` asked for this very session.
+ * Marks the open turns of a session as interrupted, unless this manager or another process is running one of them. The claim
+ * is enough to keep turns out meanwhile; waiting in the queue could wait for a command whose `authorize` asked for this very
+ * session.
  */
 export async function settleInterrupted(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
   if (record.openTurns.length === 0 || shell.queue.busy(record.key)) return [];
-  await using claim = await shell.ledger.storage.claim(record.key);
-  return await endInterrupted(shell, record, claim);
+  const enough = AbortSignal.timeout(HOLDER_IS_ALIVE_MS);
+  let claim: Claim;
+  try {
+    claim = await shell.ledger.storage.claim(record.key, { signal: enough });
+  } catch (error) {
+    if (enough.aborted && error === enough.reason) return [];
+    throw error;
+  }
+  try {
+    return await endInterrupted(shell, record, claim);
+  } finally {
+    await claim.release();
+  }
 }
 
 /** Ends those of a record's open turns that are still open. Only who holds the claim may. */

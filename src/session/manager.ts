@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync, randomUUID } from "node:crypto";
 import { monotonicFactory } from "ulid";
 import type { Address } from "../core/address.js";
 import { formatAddress } from "../core/address.js";
@@ -9,8 +9,8 @@ import { checkInbound, type InboundMessage } from "../core/inbound.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { ClosedError } from "../errors.js";
+import type { Durability } from "../storage/jsonl/durability.js";
 import { JsonlStorage } from "../storage/jsonl/jsonl-storage.js";
-import type { Durability } from "../storage/jsonl/transcript.js";
 import type { ListQuery, SessionStorage } from "../storage/storage.js";
 import { commandOf, runCommand } from "./commands.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
@@ -79,7 +79,7 @@ export class SessionManager implements AsyncDisposable {
         durability: options.durability,
         onReport: (report) => events.emit("storage.report", report),
       });
-    const ulid = monotonicFactory();
+    const ulid = monotonicFactory(drawRandom());
     const sources = { clock, newEntryId: () => ulid(clock.now()), newUuid: () => randomUUID() };
     this.#shell = {
       config,
@@ -220,6 +220,21 @@ export class SessionManager implements AsyncDisposable {
   #assertOpen(operation: string): void {
     if (this.#closing !== undefined) throw new ClosedError("The manager has been closed.", { operation });
   }
+}
+
+// The ids' own source asks the system for each of their sixteen random characters, which takes longer than writing a message.
+function drawRandom(): () => number {
+  const pool = new Uint8Array(1_024);
+  let used = pool.length;
+  return () => {
+    if (used === pool.length) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    const byte = pool[used] as number;
+    used += 1;
+    return byte / 256;
+  };
 }
 
 function checkedKey(key: string): SessionKey {

@@ -1,11 +1,12 @@
-import { isEntryOf, type TranscriptEntry } from "../core/entry.js";
-import { copyJson } from "../core/json.js";
+import type { TranscriptEntry } from "../core/entry.js";
+import { cloneJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
-import { ClaimLostError, ClosedError, StorageError } from "../errors.js";
-import { decide } from "./change.js";
+import { ClosedError, StorageError } from "../errors.js";
+import { decideChange } from "./change.js";
 import { Claims } from "./claims.js";
 import { selectRecords } from "./list-query.js";
+import { selectEntries } from "./select-entries.js";
 import type { Claim, EntryRange, ListQuery, SessionStorage, Updater } from "./storage.js";
 
 /** Keeps sessions in this process's memory: for tests, and for bots whose conversations may end with the process. */
@@ -23,12 +24,12 @@ export class MemoryStorage implements SessionStorage {
   async read(key: SessionKey): Promise<SessionRecord | undefined> {
     this.#assertOpen("read", key);
     const record = this.#records.get(key);
-    return record === undefined ? undefined : copyJson(record);
+    return record === undefined ? undefined : cloneJson(record);
   }
 
   async *list(query?: ListQuery): AsyncIterable<SessionRecord> {
     this.#assertOpen("list");
-    for (const record of selectRecords(this.#records.values(), query)) yield copyJson(record);
+    for (const record of selectRecords(this.#records.values(), query)) yield cloneJson(record);
   }
 
   async update(
@@ -37,15 +38,10 @@ export class MemoryStorage implements SessionStorage {
     options: { claim?: Claim | undefined } = {},
   ): Promise<SessionRecord | undefined> {
     this.#assertOpen("update", key);
-    if (options.claim !== undefined && !this.#claims.holds(options.claim, key)) {
-      throw new ClaimLostError("The claim on this session is no longer held, so nothing was written.", {
-        operation: "storage.update",
-        key,
-      });
-    }
+    if (options.claim !== undefined) this.#claims.check(options.claim, key);
     const current = this.#records.get(key);
-    const change = decide(key, updater, current);
-    if (change === undefined) return current === undefined ? undefined : copyJson(current);
+    const change = decideChange(key, updater, current);
+    if (change === undefined) return current === undefined ? undefined : cloneJson(current);
     const transcript = this.#transcripts.get(change.record.uuid) ?? [];
     if (current === undefined && this.#transcripts.has(change.record.uuid)) {
       throw new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });
@@ -53,27 +49,15 @@ export class MemoryStorage implements SessionStorage {
     this.#transcripts.set(change.record.uuid, transcript);
     transcript.push(...change.append);
     this.#records.set(key, change.record);
-    return copyJson(change.record);
+    return cloneJson(change.record);
   }
 
-  async *entries(uuid: string, range: EntryRange = {}): AsyncIterable<TranscriptEntry> {
+  async *entries(uuid: string, range?: EntryRange): AsyncIterable<TranscriptEntry> {
     this.#assertOpen("entries");
-    let wanted = this.#transcripts.get(uuid)?.slice();
-    if (wanted === undefined) return;
-    if (range.fromWindow)
-      wanted = wanted.slice(
-        Math.max(
-          0,
-          wanted.findLastIndex((entry) => isEntryOf(entry, "clear")),
-        ),
-      );
-    if (range.after !== undefined) {
-      const at = wanted.findIndex((entry) => entry.id === range.after);
-      if (at < 0) throw new StorageError("No entry has the id given as `after`.", { operation: "storage.entries" });
-      wanted = wanted.slice(at + 1);
-    }
-    if (range.last !== undefined) wanted = wanted.slice(Math.max(0, wanted.length - range.last));
-    for (const entry of wanted) yield copyJson(entry);
+    const transcript = this.#transcripts.get(uuid);
+    // A transcript that is not there has no entries, whatever the range asks for.
+    if (transcript === undefined) return;
+    for (const entry of selectEntries(transcript, range)) yield cloneJson(entry);
   }
 
   async claim(key: SessionKey, options: { signal?: AbortSignal | undefined } = {}): Promise<Claim> {
@@ -92,7 +76,7 @@ export class MemoryStorage implements SessionStorage {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#claims.close();
+    await this.#claims.close();
   }
 
   #assertOpen(operation: string, key?: SessionKey): void {

@@ -5,7 +5,17 @@ export type StorageReport =
   | { kind: "index-entries-refused"; count: number }
   | { kind: "transcript-unclaimed"; uuid: string }
   | { kind: "transcript-missing"; uuid: string }
-  | { kind: "index-not-written"; error: unknown };
+  /** It is left out until it can be read again; sessions that are known stay listed as they were known. */
+  | { kind: "transcript-unreadable"; uuid: string; error: unknown }
+  | { kind: "index-not-written"; error: unknown }
+  /** A sync in the background failed. With `durability: "always"` what was acknowledged is still safe in a log. */
+  | { kind: "sync-failed"; error: unknown }
+  /** The log that makes many sessions safe with one sync could not be written: each is synced by itself, which is slower. */
+  | { kind: "log-not-written"; error: unknown }
+  /** After a power cut a log has bytes that their transcript has not, and that do not fit there. The log is left in place. */
+  | { kind: "log-unsettled"; log: string; uuid: string; offset: number }
+  /** After a power cut bytes were missing that nobody had been told were safe; empty lines stand in their place. */
+  | { kind: "gap-closed"; uuid: string; offset: number; bytes: number };
 
 export type OnReport = (report: StorageReport) => void;
 

@@ -83,7 +83,7 @@ describe("checkPatch", () => {
     expect(() => checkPatch(patch, fresh)).toThrow(named);
   });
 
-  test("G16 one setting takes at most 4,096 bytes of JSON, its name included", () => {
+  test("G16 settings take at most 4,096 bytes of JSON, its name included", () => {
     const room = MAX_EXTRA_BYTES - '{"a":""}'.length;
     expect(checkPatch({ extra: { a: "x".repeat(room) } }, fresh).extra).toBeDefined();
     expect(() => checkPatch({ extra: { a: "x".repeat(room + 1) } }, fresh)).toThrow("extra.a");
@@ -91,12 +91,15 @@ describe("checkPatch", () => {
     expect(() => checkPatch({ extra: { ["n".repeat(5000)]: 1 } }, fresh)).toThrow(InvalidConfigError);
   });
 
-  test("G16 a session holds at most 32 settings; one that is removed makes room", () => {
-    const many = Object.fromEntries(Array.from({ length: 32 }, (_, n) => [`s${n}`, n]));
-    const full = applyPatch(fresh, checkPatch({ extra: many }, fresh));
-    expect(() => checkPatch({ extra: { one: 1 } }, full)).toThrow(InvalidConfigError);
-    expect(checkPatch({ extra: { s0: "changed" } }, full)).toBeDefined();
-    expect(checkPatch({ extra: { one: 1, s0: null } }, full)).toBeDefined();
+  test("G16 that is the sum of all of them; one that is removed makes room, and one too large from before may shrink", () => {
+    const half = "x".repeat(MAX_EXTRA_BYTES / 2);
+    const full = applyPatch(fresh, checkPatch({ extra: { a: half } }, fresh));
+    expect(() => checkPatch({ extra: { b: half } }, full)).toThrow("extra.b");
+    expect(checkPatch({ extra: { b: half, a: null } }, full)).toBeDefined();
+    const overfull = { ...fresh, extra: { a: half, b: half, c: half } };
+    expect(checkPatch({ extra: { c: null } }, overfull)).toBeDefined();
+    expect(checkPatch({ modelOverride: "m" }, overfull)).toBeDefined();
+    expect(() => checkPatch({ extra: { d: 1 } }, overfull)).toThrow(InvalidConfigError);
   });
 });
 

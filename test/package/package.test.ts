@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -197,8 +197,11 @@ describe("the README's code", () => {
     expect(blocks.filter(({ output }) => output !== undefined).length).toBeGreaterThanOrEqual(4);
   });
 
-  test("shows the very bot that the tests run", () => {
-    const shown = blocks.find(({ name }) => name === "telegram-bot.ts");
-    expect(shown?.code).toBe(readFileSync(join(ROOT, "test/hosts/telegram-bot.ts"), "utf8"));
+  test.each([
+    ["bot", "test/hosts/telegram-bot.ts"],
+    ["storage", "test/testing/map-storage.ts"],
+  ])("shows the very %s that the tests run", (_what, path) => {
+    const shown = blocks.find(({ name }) => name === basename(path));
+    expect(shown?.code).toBe(readFileSync(join(ROOT, path), "utf8"));
   });
 });

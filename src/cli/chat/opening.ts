@@ -43,8 +43,18 @@ export function storageRemark(report: StorageReport): string {
       return `! ${report.uuid}.jsonl names no session and was left alone.`;
     case "transcript-missing":
       return `! ${report.uuid}.jsonl is gone: the session it held begins anew.`;
+    case "transcript-unreadable":
+      return `! ${report.uuid}.jsonl cannot be read: ${String(report.error)}`;
     case "index-not-written":
       return "! sessions.json could not be written. Nothing is lost: it is rebuilt from the transcripts.";
+    case "sync-failed":
+      return `! The disk did not confirm what was written (${String(report.error)}). Check it before trusting it further.`;
+    case "log-not-written":
+      return "! The commit log could not be written. Nothing is lost: each session is synced by itself, which is slower.";
+    case "log-unsettled":
+      return `! ${report.log} has bytes for ${report.uuid}.jsonl that do not fit there. Both were left as they are.`;
+    case "gap-closed":
+      return `! ${report.uuid}.jsonl: what a power cut took was never confirmed. Empty lines stand in its place.`;
   }
 }
 

@@ -27,6 +27,11 @@ export function storageFault(error: unknown, operation: string, key?: string): u
   );
 }
 
+/** Whether the system refused a write because of where it was to go or who asked, which says nothing against reading. */
+export function isRefusal(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS"].includes(codeOf(error) ?? "");
+}
+
 export function codeOf(error: unknown): string | undefined {
   return typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
     ? error.code

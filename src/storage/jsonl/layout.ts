@@ -1,8 +1,10 @@
-import { chmod, lstat, mkdir, readdir } from "node:fs/promises";
+import { constants } from "node:fs";
+import { chmod, lstat, mkdir, open, readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isAgentId } from "../../core/key.js";
 import { InvalidSessionKeyError, StorageError } from "../../errors.js";
 import { codeOf } from "./fault.js";
+import { Slices } from "./slices.js";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TRANSCRIPT = /^([0-9a-f-]{36})\.jsonl$/;
@@ -69,12 +71,43 @@ export class AgentLayout {
   lock(uuid: string): string {
     return `${this.transcript(uuid)}.lock`;
   }
+
+  /** Where the processes on this directory tell each other what they write. */
+  get journal(): string {
+    return join(this.dir, "sessions.journal");
+  }
+
+  /** Where claims are taken, also of sessions that are not there yet. */
+  get claims(): string {
+    return join(this.journal, "claims");
+  }
 }
 
-/** The uuid of the transcript a file name stands for. */
-export function transcriptUuid(fileName: string): string | undefined {
-  const uuid = TRANSCRIPT.exec(fileName)?.[1];
-  return isUuid(uuid) ? uuid : undefined;
+/** The uuids of the transcripts in a directory, by their file names. */
+export async function transcriptsIn(dir: string): Promise<Set<string>> {
+  try {
+    const uuids = new Set<string>();
+    const slices = new Slices();
+    for (const name of await readdir(dir)) {
+      const uuid = TRANSCRIPT.exec(name)?.[1];
+      if (isUuid(uuid)) uuids.add(uuid);
+      if (slices.over) await slices.rest();
+    }
+    return uuids;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return new Set();
+    throw error;
+  }
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** @throws StorageError when a directory of the agent is a link, which would put its conversations outside the store. */
@@ -92,12 +125,25 @@ export async function refuseLinks({ dir }: AgentLayout): Promise<void> {
   }
 }
 
-/** Makes a directory and those above it, readable by their owner only, whatever the umask. */
-export async function makePrivateDir(dir: string): Promise<void> {
+/** Makes a directory and those above it, readable by their owner only, whatever the umask. `durable`: also after a power cut. */
+export async function makePrivateDir(dir: string, { durable = false } = {}): Promise<void> {
   const first = await mkdir(dir, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   for (let made = dir; ; made = dirname(made)) {
     await chmod(made, 0o700);
+    if (durable) await syncDirectory(dirname(made));
     if (made === first || dirname(made) === made) return;
+  }
+}
+
+/** Makes names that were made or removed in a directory survive a power cut. */
+export async function syncDirectory(dir: string): Promise<void> {
+  // Windows has no such thing as a synced directory.
+  if (process.platform === "win32") return;
+  const handle = await open(dir, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

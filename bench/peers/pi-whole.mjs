@@ -1,0 +1,2 @@
+// What a host of pi's SessionManager loads.
+export { SessionManager } from "@mariozechner/pi-coding-agent";

@@ -1,0 +1,282 @@
+import type { SessionKey } from "../../../core/key.js";
+import type { OnReport } from "../../report.js";
+import { type Commits, openCommits } from "../commit/commits.js";
+import type { Durability } from "../durability.js";
+import { isRefusal } from "../fault.js";
+import { type AgentLayout, isThere, refuseLinks, transcriptsIn } from "../layout.js";
+import { inParallel, Slices } from "../slices.js";
+import type { HandlePool } from "../transcript/handle-pool.js";
+import type { KnownSession, OnSkipped } from "../transcript/projection.js";
+import { Transcript } from "../transcript/transcript.js";
+import { clearUp } from "./clear-up.js";
+import { type IndexEntry, readIndex } from "./index-file.js";
+import { trustedEntries } from "./index-trust.js";
+import { IndexWriter } from "./index-writer.js";
+import type { Journal } from "./journal.js";
+import { Ownership } from "./ownership.js";
+import { readStrays } from "./strays.js";
+
+// Sessions looked at together.
+const AT_ONCE = 32;
+
+// So many transcripts are compared with the index when it is loaded: 20 µs each. Above it only those that the journal names
+// are, and what another tool appends to a session meanwhile is seen when that session is read.
+const VERIFIED_AT_ONCE = 1_000;
+
+/** What an index needs of the storage it belongs to. */
+export interface IndexHost {
+  /** Names the storage in the journal. */
+  token: string;
+  /** The system's name for the time since it was started; `null` where it has none. */
+  boot: string | null;
+  pool: HandlePool;
+  report: OnReport;
+  readOnly: boolean;
+  /** Brings a session's entry up to what its transcript says now. */
+  refresh(index: AgentIndex, key: SessionKey): Promise<void>;
+  durability: Durability;
+  /** Who this process is, for others to see. */
+  identity: unknown;
+  /** Whether the process that called itself this is gone for certain. */
+  isDead(identity: unknown, dir: string): Promise<boolean>;
+}
+
+/**
+ * What is known of one agent's sessions: `sessions.json` in memory, kept right by what the journal says others have written,
+ * and written back in the background. It is a cache: every fact in it can be had from the transcripts again.
+ */
+export class AgentIndex {
+  readonly layout: AgentLayout;
+  readonly journal: Journal;
+  readonly commits: Commits;
+  readonly entries = new Map<SessionKey, IndexEntry>();
+  readonly #owners: Ownership;
+  readonly #host: IndexHost;
+  readonly #writer: IndexWriter;
+  /** Set while what is known is taken in or made anew. */
+  #settling: Promise<void> | undefined;
+
+  private constructor(layout: AgentLayout, host: IndexHost) {
+    this.layout = layout;
+    this.#host = host;
+    const { boot, readOnly, durability, token, identity, report } = host;
+    const onGone = (key: SessionKey) => void this.entries.delete(key);
+    const { agentId, journal: journalDir } = layout;
+    this.#owners = new Ownership({ agentId, journalDir, token, boot, readOnly, onGone });
+    this.journal = this.#owners.journal;
+    this.#writer = new IndexWriter(this, report);
+    this.commits = openCommits({ dir: layout.journal, durability, token, owner: identity, report });
+  }
+
+  static async load(layout: AgentLayout, host: IndexHost): Promise<AgentIndex> {
+    const index = new AgentIndex(layout, host);
+    await index.#load();
+    return index;
+  }
+
+  transcript(uuid: string): Transcript {
+    return new Transcript(this.layout.transcript(uuid), this.#host.pool);
+  }
+
+  readonly onSkipped: OnSkipped = (line) => this.#host.report({ kind: "line-skipped", ...line });
+
+  /** The transcript of a key. */
+  uuidOf(key: SessionKey): string | undefined {
+    return this.#owners.uuidOf(key);
+  }
+
+  /** The key of a transcript. */
+  keyOf(uuid: string): SessionKey | undefined {
+    return this.#owners.keyOf(uuid);
+  }
+
+  /** Whether there is something to `follow`. */
+  get moved(): boolean {
+    return this.#settling !== undefined || this.journal.moved;
+  }
+
+  /** Takes in what other processes have said since. Free when they have said nothing. */
+  async follow(): Promise<void> {
+    while (this.#settling !== undefined) await this.#settling;
+    if (this.journal.moved) await this.#settle(() => this.#follow());
+  }
+
+  /** Says to the others that this storage writes a session, if it can be said and known to count at once. */
+  markNow(key: SessionKey, uuid: string): boolean {
+    return this.#owners.markNow(key, uuid);
+  }
+
+  /** Says to the others that this storage writes a session. `uuidOf` then tells whether another process was first. */
+  mark(key: SessionKey, uuid: string): Promise<void> {
+    return this.#owners.mark(key, uuid);
+  }
+
+  /** Says to the others that a session is gone. */
+  async markDeleted(key: SessionKey, uuid: string): Promise<void> {
+    await this.#owners.markDeleted(key, uuid);
+    this.#writer.changed(0);
+  }
+
+  /** Keeps what an own update made of a session. `bytes` is what the update wrote. */
+  set(key: SessionKey, entry: IndexEntry, bytes: number): void {
+    this.remember(key, entry);
+    if (!this.#host.readOnly) this.#writer.changed(bytes);
+  }
+
+  /** Keeps what was read of a session. Who merely reads must not write an index beside a running host. */
+  remember(key: SessionKey, entry: IndexEntry): void {
+    this.entries.set(key, entry);
+    this.#owners.claim(key, entry.record.uuid);
+    this.#owners.seen(key);
+  }
+
+  /** Has a session read again from its beginning: what was written last may not be there. */
+  doubt(key: SessionKey): void {
+    this.entries.delete(key);
+    this.#owners.watch(key);
+  }
+
+  /** Drops a session whose transcript was removed by someone who said nothing. */
+  async dropMissing(key: SessionKey, uuid: string): Promise<void> {
+    if (!(await this.#say(() => this.markDeleted(key, uuid)))) this.forget(key);
+  }
+
+  /** Drops what is known of a session whose transcript is not there any more. */
+  forget(key: SessionKey): void {
+    this.#owners.forget(key);
+    this.entries.delete(key);
+  }
+
+  /** Brings everything that others have written up to date. */
+  async refresh(): Promise<void> {
+    await this.follow();
+    await inParallel(this.#owners.unseen(), AT_ONCE, (key) => this.#refresh(key));
+  }
+
+  /** Asks the transcripts for everything, because the index has been caught in an untruth. */
+  async rebuild(): Promise<void> {
+    await this.follow();
+    await this.#settle(async () => {
+      // A transcript without a header has only the index to say whose it is.
+      const known = new Map(Array.from(this.entries.values(), ({ record }) => [record.uuid, record]));
+      for (const [key] of this.#owners.all()) this.forget(key);
+      const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
+      await this.#takeFromDisk(known);
+      this.#rebuilt(aside);
+    });
+  }
+
+  /** Writes what has not been written yet. */
+  async close(): Promise<void> {
+    try {
+      await this.commits.close();
+    } finally {
+      await this.#writer.close();
+      await this.journal.close();
+    }
+  }
+
+  // What is known is in pieces meanwhile: whoever finds a key unknown waits for the end before believing it.
+  #settle(work: () => Promise<void>): Promise<void> {
+    const settling = work().finally(() => {
+      if (this.#settling === settling) this.#settling = undefined;
+    });
+    this.#settling = settling;
+    return settling;
+  }
+
+  async #follow(): Promise<void> {
+    if (!(await this.#owners.readJournal())) await this.#load();
+  }
+
+  async #load(): Promise<void> {
+    await refuseLinks(this.layout);
+    await this.#say(() => clearUp(this.layout, this.#host));
+    const before = new Map(this.entries);
+    for (const key of before.keys()) this.forget(key);
+    // Before the index: what the index does not say yet is in the journal as it was opened, also when it is removed meanwhile.
+    await this.journal.open();
+    const content = await readIndex(this.layout.index);
+    const isOurs = (key: string) => this.#owners.isOurs(key);
+    const { entries, known } = await trustedEntries(content, isOurs, this.#host.report);
+    const slices = new Slices();
+    for (const entry of entries) {
+      if (slices.over) await slices.rest();
+      const mine = before.get(entry.record.key);
+      const newer = mine?.record.uuid === entry.record.uuid && mine.bytes >= entry.bytes ? mine : entry;
+      this.remember(entry.record.key, newer);
+    }
+    await this.#owners.readJournal();
+    await this.#takeFromDisk(known);
+    // What other tools have written is in no journal, and a power cut may have taken what was.
+    if (this.journal.otherBoot || this.entries.size <= VERIFIED_AT_ONCE)
+      for (const key of this.entries.keys()) this.#owners.watch(key);
+    if (content.state === "unreadable") this.#rebuilt(this.#host.readOnly ? undefined : await this.#writer.setAside());
+    else if (content.state === "missing" && this.#owners.size > 0) this.#rebuilt(undefined);
+  }
+
+  // What is said beside reading need not be said where nothing can be written.
+  async #say(saying: () => Promise<void>): Promise<boolean> {
+    if (this.#host.readOnly) return false;
+    try {
+      await saying();
+      return true;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#host.report({ kind: "index-not-written", error });
+      return false;
+    }
+  }
+
+  /** Drops sessions whose transcript is gone and takes in those that nobody has told of. */
+  async #takeFromDisk(known: ReadonlyMap<string, KnownSession>): Promise<void> {
+    const onDisk = await transcriptsIn(this.layout.dir);
+    const slices = new Slices();
+    for (const [key, uuid] of this.#owners.all()) {
+      if (slices.over) await slices.rest();
+      if (onDisk.has(uuid) || (await isThere(this.layout.transcript(uuid)))) continue;
+      this.#host.report({ kind: "transcript-missing", uuid });
+      if (this.uuidOf(key) === uuid) this.forget(key);
+    }
+    const strays: string[] = [];
+    for (const uuid of onDisk) {
+      if (slices.over) await slices.rest();
+      if (this.keyOf(uuid) === undefined) strays.push(uuid);
+    }
+    const found = await readStrays(strays, {
+      agentId: this.layout.agentId,
+      transcript: (uuid) => this.transcript(uuid),
+      known,
+      onSkipped: this.onSkipped,
+      report: this.#host.report,
+    });
+    for (const entry of found) await this.#adopt(entry);
+  }
+
+  async #adopt(entry: IndexEntry): Promise<void> {
+    const { key, uuid } = entry.record;
+    // Said in the journal, because a process that has just begun it, or another for the same key, is about to say so too.
+    if (this.uuidOf(key) === undefined) await this.#say(() => this.mark(key, uuid));
+    const has = this.uuidOf(key);
+    if (has === undefined || has === uuid) this.remember(key, entry);
+    else this.#host.report({ kind: "transcript-unclaimed", uuid });
+  }
+
+  // One that cannot be read must not take the others with it.
+  async #refresh(key: SessionKey): Promise<void> {
+    const uuid = this.uuidOf(key);
+    if (uuid === undefined) return;
+    try {
+      const size = await this.transcript(uuid).size();
+      if (size === undefined || size !== this.entries.get(key)?.bytes) await this.#host.refresh(this, key);
+      this.#owners.seen(key);
+    } catch (error) {
+      this.#host.report({ kind: "transcript-unreadable", uuid, error });
+    }
+  }
+
+  #rebuilt(aside: string | undefined): void {
+    this.#host.report({ kind: "index-rebuilt", setAside: aside, sessions: this.#owners.size });
+    if (!this.#host.readOnly) this.#writer.changed(0);
+  }
+}

@@ -1,0 +1,284 @@
+import { constants, fstatSync, writeSync } from "node:fs";
+import { type FileHandle, open, readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { codeOf, isRefusal } from "../fault.js";
+import { makePrivateDir } from "../layout.js";
+
+/** What a process tells the others: that a session is being written under a key, or is gone. */
+export interface JournalMark {
+  key: string;
+  uuid: string;
+  /** The storage that says so. */
+  by: string;
+  deleted?: true | undefined;
+}
+
+/** What is done with each mark, in the order in which they count, and the generation it was read in. */
+export type OnMark = (mark: JournalMark, generation: number) => void;
+
+interface Generation {
+  number: number;
+  file: FileHandle;
+  /** What has been read of it. */
+  position: number;
+  /** Why it cannot be written to, where it can only be read. */
+  refusal?: unknown;
+}
+
+const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
+const READ = constants.O_RDONLY | SAFE;
+const READ_ONLY = new TypeError("A journal that was opened to be read is not written.");
+const NAME = /^(\d{9})\.jsonl$/;
+const NEWLINE = 0x0a;
+const CLOSED = Buffer.from('{"closed":true}\n');
+
+/**
+ * The order in which the processes on a directory began to write its sessions, since the index was last written.
+ *
+ * A file that all of them append to, one whole line in one write, and that each follows to its end. When the index is written,
+ * a new generation is begun and the old one closed by a last line; what stands behind that line does not count, and whoever
+ * wrote it says it again in the next. So everyone agrees on what came first, without a lock.
+ */
+export class Journal {
+  readonly #dir: string;
+  readonly #boot: string | null;
+  readonly #readOnly: boolean;
+  readonly #onMark: OnMark;
+  #older: Generation[] = [];
+  #current: Generation | undefined;
+  #following: Promise<boolean> | undefined;
+  #beginning: Promise<void> | undefined;
+  /** Whether a generation was begun before the machine was last started: a power cut may have taken marks. */
+  otherBoot = false;
+
+  constructor(dir: string, options: { boot: string | null; readOnly: boolean; onMark: OnMark }) {
+    this.#dir = dir;
+    this.#boot = options.boot;
+    this.#readOnly = options.readOnly;
+    this.#onMark = options.onMark;
+  }
+
+  /** The number of the generation that is written to; 0 before there is one. */
+  get generation(): number {
+    return this.#current?.number ?? 0;
+  }
+
+  /**
+   * Opens what there is, to be read by `follow`. It must be opened before the index is read: what the index does not have yet
+   * is then in one of these files, also when they are removed meanwhile.
+   */
+  async open(): Promise<void> {
+    await this.#closeFiles();
+    const numbers = await this.#numbers();
+    const found: Generation[] = [];
+    for (const number of numbers) {
+      const generation = await this.#openGeneration(number);
+      if (generation !== undefined) found.push(generation);
+    }
+    this.#current = found.pop();
+    this.#older = found;
+  }
+
+  /** Whether anything may have been written by others that has not been followed yet. */
+  get moved(): boolean {
+    const current = this.#current;
+    if (current === undefined || this.#older.length > 0) return true;
+    const { size, nlink } = fstatSync(current.file.fd);
+    return size !== current.position || nlink === 0;
+  }
+
+  /**
+   * Reads what others have written, and own marks that stand among it.
+   * @returns false when the thread was lost, because what came next has been removed already: the index says it by now.
+   */
+  follow(): Promise<boolean> {
+    this.#following ??= this.#follow().finally(() => {
+      this.#following = undefined;
+    });
+    return this.#following;
+  }
+
+  /**
+   * Writes a mark.
+   * @returns whether it stands right behind what has been read. If not, `follow` tells in its place whether it counts.
+   */
+  write(mark: JournalMark): boolean {
+    const current = this.#current;
+    if (current === undefined) throw new TypeError("A journal is begun before it is written.");
+    if (current.refusal !== undefined) throw current.refusal;
+    const bytes = Buffer.from(`${JSON.stringify(mark)}\n`);
+    const written = writeSync(current.file.fd, bytes);
+    const { size, nlink } = fstatSync(current.file.fd);
+    if (this.#following !== undefined || written !== bytes.length || size !== current.position + written || nlink === 0)
+      return false;
+    current.position = size;
+    return true;
+  }
+
+  /** Begins a journal where there is none. */
+  async begin(): Promise<void> {
+    if (this.#current !== undefined) return;
+    this.#beginning ??= (async () => {
+      await this.follow();
+      if (this.#current !== undefined) return;
+      await makePrivateDir(this.#dir);
+      this.#current = await this.#make(1, constants.O_CREAT);
+      await this.follow();
+    })().finally(() => {
+      this.#beginning = undefined;
+    });
+    await this.#beginning;
+  }
+
+  /**
+   * Closes the current generation and begins the next.
+   * @returns the number of the generation that was closed; `undefined` when another process did it at the same time.
+   */
+  async rotate(): Promise<number | undefined> {
+    await this.begin();
+    const { number, file, refusal } = this.#current as Generation;
+    if (refusal !== undefined) throw refusal;
+    let next: Generation;
+    try {
+      next = await this.#make(number + 1, constants.O_CREAT | constants.O_EXCL);
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+      // Whoever began it may have died before closing this one.
+      writeSync(file.fd, CLOSED);
+      await this.follow();
+      return undefined;
+    }
+    await next.file.close();
+    writeSync(file.fd, CLOSED);
+    return (await this.follow()) ? number : undefined;
+  }
+
+  /** Removes the generations up to a number: the index has what they said. */
+  async remove(upTo: number): Promise<void> {
+    for (const number of await this.#numbers()) {
+      if (number > upTo) continue;
+      try {
+        await unlink(this.#path(number));
+      } catch (error) {
+        if (codeOf(error) !== "ENOENT") throw error;
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#following;
+    await this.#closeFiles();
+  }
+
+  async #closeFiles(): Promise<void> {
+    const files = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
+    this.#older = [];
+    this.#current = undefined;
+    for (const { file } of files) await file.close();
+  }
+
+  async #follow(): Promise<boolean> {
+    if (this.#current === undefined) await this.open();
+    const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
+    while (waiting.length > 0) {
+      const generation = waiting.shift() as Generation;
+      const closed = await this.#read(generation);
+      if (waiting.length > 0) {
+        // A successor is there, so this one is over, also when whoever began the next died before saying so.
+        if (!closed && generation.refusal === undefined) {
+          writeSync(generation.file.fd, CLOSED);
+          await this.#read(generation);
+        }
+        this.#older = this.#older.filter((older) => older !== generation);
+        await generation.file.close();
+        continue;
+      }
+      if (closed) {
+        const next = await this.#openGeneration(generation.number + 1);
+        if (next === undefined) return false;
+        this.#current = next;
+        await generation.file.close();
+        waiting.push(next);
+      } else if ((await generation.file.stat()).nlink === 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Hands on what stands behind the position. @returns whether the generation is closed. */
+  async #read(generation: Generation): Promise<boolean> {
+    const { size } = await generation.file.stat();
+    if (size <= generation.position) return false;
+    const bytes = Buffer.allocUnsafe(size - generation.position);
+    const { bytesRead } = await generation.file.read(bytes, 0, bytes.length, generation.position);
+    let begin = 0;
+    for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < bytesRead; at = bytes.indexOf(NEWLINE, begin)) {
+      const line = readLine(bytes.toString("utf8", begin, at));
+      begin = at + 1;
+      if (line === undefined) continue;
+      if ("closed" in line) {
+        generation.position += begin;
+        return true;
+      }
+      if ("boot" in line) this.otherBoot ||= line.boot !== this.#boot;
+      else this.#onMark(line, generation.number);
+    }
+    generation.position += begin;
+    return false;
+  }
+
+  async #numbers(): Promise<number[]> {
+    try {
+      const names = await readdir(this.#dir);
+      return names
+        .flatMap((name) => NAME.exec(name)?.[1] ?? [])
+        .map(Number)
+        .sort((a, b) => a - b);
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  async #openGeneration(number: number): Promise<Generation | undefined> {
+    const path = this.#path(number);
+    try {
+      if (this.#readOnly) return { number, file: await open(path, READ), position: 0, refusal: READ_ONLY };
+      return { number, file: await open(path, APPEND), position: 0 };
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return undefined;
+      if (!isRefusal(error)) throw error;
+      return { number, file: await open(path, READ), position: 0, refusal: error };
+    }
+  }
+
+  async #make(number: number, flags: number): Promise<Generation> {
+    const file = await open(this.#path(number), APPEND | flags, 0o600);
+    await file.chmod(0o600);
+    writeSync(file.fd, `${JSON.stringify({ boot: this.#boot })}\n`);
+    return { number, file, position: 0 };
+  }
+
+  #path(number: number): string {
+    return join(this.#dir, `${String(number).padStart(9, "0")}.jsonl`);
+  }
+}
+
+// A line that cannot be read was torn by a crash; its writer has not acknowledged anything on the strength of it.
+function readLine(text: string): JournalMark | { closed: true } | { boot: unknown } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Torn: see above.
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { key, uuid, by, deleted, closed, boot } = value as Record<string, unknown>;
+  if (closed === true) return { closed };
+  if (boot !== undefined) return { boot };
+  if (typeof key !== "string" || typeof uuid !== "string") return undefined;
+  return { key, uuid, by: String(by), ...(deleted === true ? { deleted } : {}) };
+}

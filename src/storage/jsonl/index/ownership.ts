@@ -1,0 +1,162 @@
+import { isSessionKey, type SessionKey } from "../../../core/key.js";
+import { isUuid } from "../layout.js";
+import { Journal, type JournalMark } from "./journal.js";
+
+interface OwnershipOptions {
+  agentId: string;
+  journalDir: string;
+  /** How this storage names itself in the journal. */
+  token: string;
+  /** The system's name for the time since it was started; `null` where it has none. */
+  boot: string | null;
+  readOnly: boolean;
+  /** Told of each session that another process has deleted. */
+  onGone(key: SessionKey): void;
+}
+
+/**
+ * Which transcript is whose, and who writes it, as the index and the journal say. Of two transcripts that processes begin
+ * for one key at the same time, the one marked first has it; everyone reads the same journal, so all agree.
+ */
+export class Ownership {
+  /** How keys of this agent begin, and no others. */
+  readonly #prefix: string;
+  readonly #self: string;
+  readonly #onGone: (key: SessionKey) => void;
+  readonly journal: Journal;
+  readonly #uuids = new Map<SessionKey, string>();
+  readonly #keys = new Map<string, SessionKey>();
+  /** Marked by this storage in this generation of the journal. */
+  readonly #marked = new Set<string>();
+  /** Written by others in this generation: they may go on without saying so again. */
+  readonly #foreign = new Set<SessionKey>();
+  /** To be looked at again, once. */
+  readonly #behind = new Set<SessionKey>();
+  #generation = 0;
+
+  constructor({ agentId, journalDir, token, boot, readOnly, onGone }: OwnershipOptions) {
+    this.#prefix = `agent:${agentId}:`;
+    this.#self = token;
+    this.#onGone = onGone;
+    this.journal = new Journal(journalDir, { boot, readOnly, onMark: (mark, of) => this.#apply(mark, of) });
+  }
+
+  get size(): number {
+    return this.#uuids.size;
+  }
+
+  uuidOf(key: SessionKey): string | undefined {
+    return this.#uuids.get(key);
+  }
+
+  keyOf(uuid: string): SessionKey | undefined {
+    return this.#keys.get(uuid);
+  }
+
+  all(): IterableIterator<[SessionKey, string]> {
+    return this.#uuids.entries();
+  }
+
+  isOurs(key: string): boolean {
+    return key.startsWith(this.#prefix);
+  }
+
+  claim(key: SessionKey, uuid: string): void {
+    this.#uuids.set(key, uuid);
+    this.#keys.set(uuid, key);
+  }
+
+  forget(key: SessionKey): void {
+    const uuid = this.#uuids.get(key);
+    if (uuid !== undefined) this.#keys.delete(uuid);
+    this.#uuids.delete(key);
+    this.#foreign.delete(key);
+    this.#behind.delete(key);
+  }
+
+  /** Has a session looked at again. */
+  watch(key: SessionKey): void {
+    this.#behind.add(key);
+  }
+
+  /** A session has been looked at. */
+  seen(key: SessionKey): void {
+    this.#behind.delete(key);
+  }
+
+  /** Sessions that may have gone on without this storage. */
+  unseen(): Set<SessionKey> {
+    return new Set([...this.#foreign, ...this.#behind]);
+  }
+
+  /** Takes in what others have said. @returns false when the thread was lost, and the index must be read again. */
+  async readJournal(): Promise<boolean> {
+    const kept = await this.journal.follow();
+    this.#enter(this.journal.generation);
+    return kept;
+  }
+
+  /** Says to the others that this storage writes a session, if it can be said and known to count at once. */
+  markNow(key: SessionKey, uuid: string): boolean {
+    if (this.#marked.has(uuid)) return true;
+    return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self });
+  }
+
+  /**
+   * Says to the others that this storage writes a session. When it is said, `uuidOf` tells whether the key is this
+   * transcript's, or another process was first.
+   */
+  async mark(key: SessionKey, uuid: string): Promise<void> {
+    await this.#begin();
+    while (!this.markNow(key, uuid)) {
+      await this.readJournal();
+      const has = this.#uuids.get(key);
+      // It has been said, and another transcript has the key.
+      if (has !== undefined && has !== uuid) return;
+    }
+  }
+
+  /** Says to the others that a session is gone. */
+  async markDeleted(key: SessionKey, uuid: string): Promise<void> {
+    await this.#begin();
+    while (this.#uuids.get(key) === uuid) {
+      if (!this.#say({ key, uuid, by: this.#self, deleted: true })) await this.readJournal();
+    }
+  }
+
+  async #begin(): Promise<void> {
+    await this.journal.begin();
+    this.#enter(this.journal.generation);
+  }
+
+  #say(mark: JournalMark): boolean {
+    if (!this.journal.write(mark)) return false;
+    this.#apply(mark, this.journal.generation);
+    return true;
+  }
+
+  #apply({ key, uuid, by, deleted }: JournalMark, generation: number): void {
+    this.#enter(generation);
+    if (!isSessionKey(key) || !isUuid(uuid) || !this.isOurs(key)) return;
+    const has = this.#uuids.get(key);
+    if (deleted) {
+      if (has !== uuid) return;
+      this.forget(key);
+      this.#onGone(key);
+      return;
+    }
+    if (has === undefined) this.claim(key, uuid);
+    else if (has !== uuid) return;
+    if (by === this.#self) this.#marked.add(uuid);
+    else this.#foreign.add(key);
+  }
+
+  // In a new generation everyone says anew what they write. What others wrote in the last one is still to be looked at.
+  #enter(generation: number): void {
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    this.#marked.clear();
+    for (const key of this.#foreign) this.#behind.add(key);
+    this.#foreign.clear();
+  }
+}

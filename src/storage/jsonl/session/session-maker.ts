@@ -1,0 +1,95 @@
+import { unlink } from "node:fs/promises";
+import type { SessionKey } from "../../../core/key.js";
+import type { SessionRecord } from "../../../core/record.js";
+import { StorageError } from "../../../errors.js";
+import type { CheckedChange } from "../../change.js";
+import type { Durability } from "../durability.js";
+import { codeOf } from "../fault.js";
+import type { AgentIndex } from "../index/agent-index.js";
+import type { IndexEntry } from "../index/index-file.js";
+import { isUuid, makePrivateDir, syncDirectory } from "../layout.js";
+import type { HandlePool } from "../transcript/handle-pool.js";
+import type { OpenFile } from "../transcript/open-file.js";
+import { afterUpdate } from "../transcript/projection.js";
+import { encodeUpdate, headerOf } from "../transcript/updates.js";
+import type { SessionReader } from "./session-reader.js";
+
+/** What an update came to. `durable` is still to be waited for. */
+export interface Updated {
+  record: SessionRecord | undefined;
+  durable?: Promise<void> | undefined;
+}
+
+/** What writing sessions needs. */
+export interface WritingOptions {
+  pool: HandlePool;
+  reader: SessionReader;
+  durability: Durability;
+  /** A name for an update that no other update of any process ever has. */
+  newRev(): string;
+}
+
+/** Makes a session. @returns `undefined` when another process was first. */
+export async function createSession(
+  index: AgentIndex,
+  key: SessionKey,
+  { before, record, follows, append, lines }: CheckedChange,
+  { pool, reader, durability, newRev }: WritingOptions,
+): Promise<Updated | undefined> {
+  const { uuid } = before;
+  if (!isUuid(uuid)) throw new TypeError("A record's uuid must be a lower-case UUID: it names the transcript file.");
+  const rev = newRev();
+  const header = headerOf(before);
+  const own = follows ? undefined : record;
+  const bytes = Buffer.from(encodeUpdate({ header, entries: lines, record: own, rev, on: undefined }));
+  await makePrivateDir(index.layout.dir, { durable: durability === "always" });
+  const file = await createFile(index.layout.transcript(uuid), key, pool);
+  try {
+    if ((await file.write(bytes)) !== bytes.length) throw writtenShort(key);
+    if (durability === "always") {
+      await file.datasync();
+      await syncDirectory(index.layout.dir);
+    }
+    // With its content in place: whoever learns of it can read it.
+    await index.mark(key, uuid);
+  } catch (error) {
+    await takeBack(file, pool);
+    throw error;
+  }
+  if (index.uuidOf(key) !== uuid) {
+    // Another process was first; nobody has heard of this one.
+    await takeBack(file, pool);
+    return undefined;
+  }
+  file.known = bytes.length;
+  reader.made(uuid);
+  const start: IndexEntry = { record: before, bytes: 0, windowStart: 0, skipped: 0 };
+  const next = afterUpdate(start, { start: 0, end: bytes.length, header, entries: append, record, rev });
+  index.set(key, next, bytes.length);
+  return { record: next.record };
+}
+
+async function createFile(path: string, key: SessionKey, pool: HandlePool): Promise<OpenFile> {
+  try {
+    return await pool.open(path, { create: true });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    throw new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });
+  }
+}
+
+async function takeBack(file: OpenFile, pool: HandlePool): Promise<void> {
+  pool.drop(file);
+  try {
+    await unlink(file.path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+export function writtenShort(key: SessionKey): StorageError {
+  return new StorageError(
+    "Only part of the update could be written. The disk is probably full; free some space and send it again.",
+    { operation: "storage.update", key },
+  );
+}

@@ -1,0 +1,85 @@
+import { fstatSync, writeSync } from "node:fs";
+import { type FileHandle, stat } from "node:fs/promises";
+import { codeOf } from "../fault.js";
+
+/** Up to this size a write into the system's cache takes less time than handing it to another thread would. */
+const SMALL_WRITE = 32_768;
+
+/** A transcript held open for appending. Its handle is kept by a pool and may be closed whenever nobody has pinned it. */
+export class OpenFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+  /** How much of the file this process has read or written; what is behind it came from someone else. */
+  known = 0;
+  /** Whether the part that is known ends in the middle of a line. */
+  endsOpen = false;
+  /** When it was last seen to be the file that its path names, in milliseconds of a clock that only goes forward. */
+  namedAt = performance.now();
+  #pins = 0;
+  #unpinned: (() => void) | undefined;
+
+  constructor(path: string, handle: FileHandle) {
+    this.path = path;
+    this.handle = handle;
+  }
+
+  get pinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  pin(): void {
+    this.#pins += 1;
+  }
+
+  unpin(): void {
+    this.#pins -= 1;
+    if (this.#pins === 0) this.#unpinned?.();
+  }
+
+  /** Closes it as soon as nobody needs it any more. */
+  async close(): Promise<void> {
+    if (this.pinned) {
+      await new Promise<void>((resolve) => {
+        this.#unpinned = resolve;
+      });
+    }
+    await this.handle.close();
+  }
+
+  /** Its size now, and whether it still has a name: a file that was removed or replaced takes writes and keeps none. */
+  probe(): { size: number; named: boolean } {
+    const { size, nlink } = fstatSync(this.handle.fd);
+    return { size, named: nlink > 0 };
+  }
+
+  /** Appends in one write and says how many bytes were taken. */
+  write(bytes: Buffer): number | Promise<number> {
+    if (bytes.length <= SMALL_WRITE) return writeSync(this.handle.fd, bytes);
+    return this.#writeBeside(bytes);
+  }
+
+  datasync(): Promise<void> {
+    return this.handle.datasync();
+  }
+
+  /** Whether its path still names it: a directory that was moved takes its open files along. */
+  async isInPlace(): Promise<boolean> {
+    try {
+      const [mine, there] = await Promise.all([this.handle.stat(), stat(this.path)]);
+      this.namedAt = performance.now();
+      return mine.ino === there.ino && mine.dev === there.dev;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  async #writeBeside(bytes: Buffer): Promise<number> {
+    this.pin();
+    try {
+      return (await this.handle.write(bytes)).bytesWritten;
+    } finally {
+      this.unpin();
+    }
+  }
+}

@@ -1,0 +1,287 @@
+import {
+  type HeaderEntry,
+  isEntryOf,
+  readEntry,
+  readHeader,
+  TRANSCRIPT_VERSION,
+  type TranscriptEntry,
+} from "../../../core/entry.js";
+import type { SessionRecord } from "../../../core/record.js";
+import { recordSchema } from "../../record-schema.js";
+import type { Line } from "./lines.js";
+
+/** What one update wrote: all of its lines, or nothing of it counts. */
+export interface StoredUpdate {
+  start: number;
+  end: number;
+  header?: HeaderEntry | undefined;
+  entries: TranscriptEntry[];
+  /** Facts that do not follow from the entries, given by whoever made the update. */
+  record?: SessionRecord;
+  /** Its name. Lines of other tools have none. */
+  rev?: string | undefined;
+  /** The update it was decided on. */
+  on?: string | undefined;
+}
+
+/** What was met while reading: an update, or a line that is none and was passed over. */
+export type ReadItem = { update: StoredUpdate } | { skipped: { start: number; end: number; line: number } };
+
+/** The first line of a session's transcript. */
+export function headerOf({ uuid, key, created, ancestors }: SessionRecord): HeaderEntry {
+  return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
+}
+
+/** The name by which a next update says that it was decided on this one. One without a name is named by where it ends. */
+export function revOf({ rev, end }: { rev?: string | undefined; end: number }): string {
+  return rev ?? `@${end}`;
+}
+
+/**
+ * Writes an update as lines for one `write`.
+ *
+ * The first of several lines says with `_lines` how many there are, the others count down in `_more`, so that a reader can
+ * tell a whole update from one that a crash cut short, whatever was appended behind it: record and entries become visible
+ * together or not at all. An update of one line needs no such mark. `_rev` names the update and `_on` the one it was decided
+ * on; of several that were decided on the same one, the first in the file counts (see `readUpdates`).
+ */
+export function encodeUpdate(update: {
+  header: HeaderEntry | undefined;
+  /** The entries, each as JSON. */
+  entries: readonly string[];
+  record: SessionRecord | undefined;
+  rev: string;
+  on: string | undefined;
+}): string {
+  const { header, entries, record, rev, on } = update;
+  const lines = [
+    ...(header === undefined ? [] : [JSON.stringify(header)]),
+    ...entries,
+    ...(record === undefined ? [] : [JSON.stringify({ type: "record", record })]),
+  ];
+  const count = lines.length;
+  if (count === 0) return "";
+  let text = "";
+  for (const [index, line] of lines.entries()) {
+    const first = index === 0;
+    const place = count === 1 ? "" : first ? `,"_lines":${count}` : `,"_more":${count - 1 - index}`;
+    const name = first ? `,"_rev":"${rev}"${on === undefined ? "" : `,"_on":"${on}"`}` : "";
+    text += `${line.slice(0, -1)}${place}${name}}\n`;
+  }
+  return text;
+}
+
+/** What reading from the middle of a transcript needs to know of what stands before. */
+export interface Before {
+  /** The name of the last update that counts; `undefined` when it is not known, and the first one read is taken as it is. */
+  head: string | undefined;
+  /** Whether an earlier line has this name. Asked only when an update was not decided on the one before it. */
+  has(rev: string, before: number): Promise<boolean>;
+}
+
+/**
+ * Puts lines together to updates again. What cannot be read costs only itself and is reported.
+ *
+ * An update counts when its last line is there: lines are written in order, so the others were written too, and one that
+ * has become unreadable since does not take them with it.
+ *
+ * Two processes can decide on the same state and append one after the other. Then the first counts, and the second, whose
+ * writer has been told to decide again, is void: it names an update that another one has followed already. So is a line that
+ * someone copied. An update that names one which is not there (any more) counts: a lost line must not take the rest with it.
+ */
+export async function* readUpdates(
+  batches: AsyncIterable<readonly Line[]>,
+  before: Before,
+): AsyncGenerator<readonly ReadItem[]> {
+  const assembly = new Assembly();
+  let { head } = before;
+  for await (const lines of batches) {
+    const items: ReadItem[] = [];
+    for (const item of assembly.add(lines)) {
+      if (!("update" in item)) {
+        items.push(item);
+        continue;
+      }
+      const { update } = item;
+      const follows = head === undefined || update.on === undefined || update.on === head;
+      if (!follows && (await before.has(update.on as string, update.start))) continue;
+      head = revOf(update);
+      items.push(item);
+    }
+    if (items.length > 0) yield items;
+  }
+}
+
+/** A line's value with what frames it removed. */
+interface Part {
+  line: Line;
+  number: number;
+  more: number;
+  first: boolean;
+  rev?: string | undefined;
+  on?: string | undefined;
+  header?: HeaderEntry;
+  entry?: TranscriptEntry;
+  record?: SessionRecord;
+}
+
+interface Bad {
+  line: Line;
+  number: number;
+}
+
+/** Collects the lines of an update until its last one is there. */
+class Assembly {
+  #parts: Part[] = [];
+  #bad: Bad[] = [];
+  #number = 0;
+
+  *add(lines: readonly Line[]): Generator<ReadItem> {
+    for (const line of lines) {
+      this.#number += 1;
+      const number = this.#number;
+      const part = readLine(line, number);
+      if (part === "blank") continue;
+      if (part === undefined) {
+        // A last line without its newline is being written, or torn; whoever appends next closes it.
+        if (line.open) return;
+        if (this.#parts.length > 0) this.#bad.push({ line, number });
+        else yield skipped({ line, number });
+        continue;
+      }
+      if (part.first && this.#parts.length > 0) {
+        yield* [...this.#parts, ...this.#bad].sort((a, b) => a.number - b.number).map(skipped);
+        this.#parts = [];
+        this.#bad = [];
+      }
+      if (part.first && part.more === 0) {
+        yield { update: assemble([part]) };
+        continue;
+      }
+      this.#parts.push(part);
+      if (part.more > 0) continue;
+      yield* this.#bad.map(skipped);
+      yield { update: assemble(this.#parts) };
+      this.#parts = [];
+      this.#bad = [];
+    }
+  }
+}
+
+function readLine(line: Line, number: number): Part | "blank" | undefined {
+  const text = trim(line.text);
+  if (text === "") return line.text.includes("\0") ? undefined : "blank";
+  let read: { said: Record<string, unknown>; frame: Frame } | undefined;
+  try {
+    read = parse(text);
+  } catch {
+    // Not JSON: the caller reports the line as skipped, with its number.
+    return undefined;
+  }
+  const content = read && readContent(read.said, line);
+  if (read === undefined || content === undefined) return undefined;
+  const { lines, more, rev, on } = read.frame;
+  const first = more === undefined;
+  return { line, number, more: more ?? (lines === undefined ? 0 : lines - 1), first, rev, on, ...content };
+}
+
+/** What frames an update, apart from what a line says. */
+interface Frame {
+  lines: number | undefined;
+  more: number | undefined;
+  rev: string | undefined;
+  on: string | undefined;
+}
+
+// As `encodeUpdate` ends a line. No text inside a message ends like this, for its quotes would be escaped.
+const FRAME =
+  /^(?:,"_(?:lines":(\d{1,9})|more":(\d{1,9})))?(?:,"_rev":"([^"\\]{1,80})"(?:,"_on":"([^"\\]{1,80})")?)?\}$/;
+const FRAME_REACH = 220;
+
+function parse(text: string): { said: Record<string, unknown>; frame: Frame } | undefined {
+  const at = text.indexOf(',"_', Math.max(0, text.length - FRAME_REACH));
+  const match = at > 0 ? FRAME.exec(text.slice(at)) : null;
+  if (match !== null) {
+    const said = asObject(JSON.parse(`${text.slice(0, at)}}`));
+    const [, lines, more, rev, on] = match;
+    return said && { said, frame: { lines: asNumber(lines), more: asNumber(more), rev, on } };
+  }
+  const value = asObject(JSON.parse(text));
+  if (value === undefined || !("_rev" in value || "_on" in value || "_lines" in value || "_more" in value))
+    return value && { said: value, frame: NO_FRAME };
+  const { _lines, _more, _rev, _on, ...said } = value;
+  const number = (field: unknown) => (typeof field === "number" ? field : undefined);
+  const name = (field: unknown) => (typeof field === "string" ? field : undefined);
+  return { said, frame: { lines: number(_lines), more: number(_more), rev: name(_rev), on: name(_on) } };
+}
+
+const NO_FRAME: Frame = { lines: undefined, more: undefined, rev: undefined, on: undefined };
+
+function asObject(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;
+}
+
+function asNumber(digits: string | undefined): number | undefined {
+  return digits === undefined ? undefined : Number(digits);
+}
+
+// A byte order mark and CR come from editors, NULs from a power cut on a file system that had grown the file already. A
+// pattern would take a square of the time on a long run of NULs.
+function trim(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && (text[from] === "\0" || text[from] === "\uFEFF")) from += 1;
+  while (to > from && (text[to - 1] === "\0" || text[to - 1] === "\r")) to -= 1;
+  return from === 0 && to === text.length ? text : text.slice(from, to);
+}
+
+function readContent(
+  value: Record<string, unknown>,
+  line: Line,
+): Pick<Part, "header" | "entry" | "record"> | undefined {
+  if (value.type === "session") {
+    const header = readHeader(value);
+    return header && { header };
+  }
+  if (value.type === "record") {
+    const record = recordSchema.safeParse(value.record);
+    return record.success ? { record: value.record as SessionRecord } : undefined;
+  }
+  const entry = readEntry(value, `@${line.start}`);
+  return entry === undefined || !fitsRecord(entry) ? undefined : { entry };
+}
+
+// Settings become part of the record. JSON nested too deep can be read but not written, and would take the record with it.
+function fitsRecord(entry: TranscriptEntry): boolean {
+  if (!isEntryOf(entry, "state")) return true;
+  try {
+    JSON.stringify(entry.patch);
+    return true;
+  } catch {
+    // The caller reports the line as skipped, with its number.
+    return false;
+  }
+}
+
+function assemble(parts: readonly Part[]): StoredUpdate {
+  const first = parts[0] as Part;
+  const last = parts[parts.length - 1] as Part;
+  const update: StoredUpdate = { start: first.line.start, end: last.line.end, entries: [] };
+  // Without its first line an update has no name any more.
+  if (first.first) {
+    update.rev = first.rev;
+    update.on = first.on;
+  }
+  for (const { header, entry, record } of parts) {
+    if (entry !== undefined) update.entries.push(entry);
+    else if (header !== undefined) update.header ??= header;
+    else if (record !== undefined) update.record ??= record;
+  }
+  return update;
+}
+
+function skipped({ line, number }: Bad): ReadItem {
+  return { skipped: { start: line.start, end: line.end, line: number } };
+}

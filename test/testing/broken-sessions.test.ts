@@ -1,0 +1,4 @@
+import { brokenSessions } from "./broken-sessions.js";
+import { catches } from "./catches.js";
+
+catches(brokenSessions);

@@ -1,0 +1,4 @@
+import { brokenTranscripts } from "./broken-transcripts.js";
+import { catches } from "./catches.js";
+
+catches(brokenTranscripts);

@@ -1,0 +1,4 @@
+import { brokenUpdates } from "./broken-updates.js";
+import { catches } from "./catches.js";
+
+catches(brokenUpdates);
