@@ -149,15 +149,6 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
 
 const unknownSchema = z.looseObject({ ...base, type: z.string().min(1) });
 
-const headerSchema = z.looseObject({
-  type: z.literal("session"),
-  version: z.number().int().positive(),
-  uuid: z.string(),
-  key: z.string(),
-  created: z.string(),
-  ancestors: z.array(z.string()).default([]),
-});
-
 /**
  * Reads one JSON value as an entry, or gives `undefined` when it is none.
  * `place` names an entry that came without an id, as the lines of other tools do.
@@ -211,8 +202,12 @@ function isOrdinaryMessage(line: Record<string, unknown>): boolean {
 
 /** Reads one JSON value as a transcript's header, or gives `undefined` when it is none. */
 export function readHeader(value: unknown): HeaderEntry | undefined {
-  const result = headerSchema.safeParse(value);
-  return result.success ? (result.data as unknown as HeaderEntry) : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  const { type, version, uuid, key, created, ancestors = [] } = value as Record<string, unknown>;
+  const texts = [uuid, key, created, ...(Array.isArray(ancestors) ? ancestors : [undefined])];
+  if (type !== "session" || !Number.isSafeInteger(version) || (version as number) < 1) return undefined;
+  if (!texts.every((text) => typeof text === "string")) return undefined;
+  return { ...value, ancestors } as unknown as HeaderEntry;
 }
 
 export function isMessageEntry(entry: TranscriptEntry): entry is MessageEntry {

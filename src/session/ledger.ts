@@ -5,6 +5,7 @@ import { initialRecord, project, type SessionRecord } from "../core/record.js";
 import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
 import type { Clock } from "./hooks.js";
+import { only } from "./iterate.js";
 
 /** An entry to be written: its id is given by the ledger and its time is now, unless it says otherwise. */
 export type NewEntry<E extends TranscriptEntry = TranscriptEntry> = E extends TranscriptEntry
@@ -107,49 +108,33 @@ export class Ledger {
   }
 
   /** The messages of a session in order; unless cleared ones are wanted, those since the last clear. */
-  async *messages(
+  messages(
     record: SessionRecord,
     range: { last?: number | undefined; after?: string | undefined; includeCleared?: boolean | undefined },
-  ): AsyncGenerator<MessageEntry> {
+  ): AsyncIterable<MessageEntry> {
     const { last, after, includeCleared = false } = range;
-    if (last !== undefined && after === undefined) {
-      yield* await this.#lastMessages(record, last, includeCleared);
-      return;
-    }
+    if (last !== undefined && after === undefined) return this.#lastMessages(record, last, includeCleared);
     const found = includeCleared ? this.#allMessages(record, after) : this.#messagesInForce(record, after);
-    if (last === undefined) {
-      yield* found;
-      return;
-    }
-    const tail: MessageEntry[] = [];
-    for await (const message of found) {
-      tail.push(message);
-      if (tail.length > last) tail.shift();
-    }
-    yield* tail;
+    return last === undefined ? found : tailOf(found, last);
   }
 
-  async *#allMessages(record: SessionRecord, after: string | undefined): AsyncGenerator<MessageEntry> {
-    for await (const entry of this.storage.entries(record.uuid, { after })) if (isMessageEntry(entry)) yield entry;
+  #allMessages(record: SessionRecord, after: string | undefined): AsyncIterable<MessageEntry> {
+    return only(this.storage.entries(record.uuid, { after }), isMessageEntry);
   }
 
-  // An `after` that a clear has put out of force has everything in force behind it.
-  async *#messagesInForce(record: SessionRecord, after: string | undefined): AsyncGenerator<MessageEntry> {
+  #messagesInForce(record: SessionRecord, after: string | undefined): AsyncIterable<MessageEntry> {
     let inForce = record.lastClear === null;
-    let held: MessageEntry[] = [];
-    for await (const entry of this.storage.entries(record.uuid, { fromWindow: true })) {
+    const window = this.storage.entries(record.uuid, { fromWindow: true });
+    const messages = only(window, (entry): entry is MessageEntry => {
       if (isEntryOf(entry, "clear")) inForce ||= entry.id === record.lastClear;
-      if (!inForce || !isMessageEntry(entry) || entry.cleared) continue;
-      if (after === undefined) yield entry;
-      else if (entry.id === after) held = [];
-      else held.push(entry);
-    }
-    yield* held;
+      return inForce && isMessageEntry(entry) && !entry.cleared;
+    });
+    return after === undefined ? messages : behind(messages, after);
   }
 
   // Reads from the end, twice as far each time, until enough messages are found or the window's beginning is.
-  async #lastMessages(record: SessionRecord, last: number, includeCleared: boolean): Promise<MessageEntry[]> {
-    for (let reach = last * 2 + 16; ; reach *= 2) {
+  async *#lastMessages(record: SessionRecord, last: number, includeCleared: boolean): AsyncGenerator<MessageEntry> {
+    for (let reach = last + 16; ; reach *= 2) {
       const entries: TranscriptEntry[] = [];
       for await (const entry of this.storage.entries(record.uuid, { last: reach })) entries.push(entry);
       const clear = includeCleared ? -1 : entries.findLastIndex((entry) => isEntryOf(entry, "clear"));
@@ -157,8 +142,9 @@ export class Ledger {
         .slice(clear + 1)
         .filter(isMessageEntry)
         .filter((message) => includeCleared || !message.cleared);
-      if (messages.length >= last || clear >= 0 || entries.length < reach)
-        return last === 0 ? [] : messages.slice(-last);
+      if (messages.length < last && clear < 0 && entries.length >= reach) continue;
+      if (last > 0) yield* messages.slice(-last);
+      return;
     }
   }
 
@@ -183,4 +169,23 @@ export class Ledger {
   #now(): string {
     return new Date(this.#sources.clock.now()).toISOString();
   }
+}
+
+async function* tailOf(messages: AsyncIterable<MessageEntry>, count: number): AsyncGenerator<MessageEntry> {
+  const tail: MessageEntry[] = [];
+  for await (const message of messages) {
+    tail.push(message);
+    if (tail.length > count) tail.shift();
+  }
+  yield* tail;
+}
+
+// An `after` that a clear has put out of force has everything in force behind it.
+async function* behind(messages: AsyncIterable<MessageEntry>, after: string): AsyncGenerator<MessageEntry> {
+  let held: MessageEntry[] = [];
+  for await (const message of messages) {
+    if (message.id === after) held = [];
+    else held.push(message);
+  }
+  yield* held;
 }

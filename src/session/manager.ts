@@ -17,6 +17,7 @@ import { Events, type Listener, type SessionEventName } from "./events.js";
 import { type Authorize, type ChannelHooks, type Clock, type Logger, type ProviderHooks, SILENT } from "./hooks.js";
 import { takeIn } from "./intake.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
+import { deferred } from "./iterate.js";
 import { Ledger } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
@@ -160,9 +161,11 @@ export class SessionManager implements AsyncDisposable {
    * beside a host that runs on the same store.
    * @throws SessionNotFoundError
    */
-  async *history(key: SessionKey | string, range: HistoryRange = {}): AsyncIterable<MessageEntry> {
-    this.#assertOpen("history");
-    yield* sessionHistory(this.#shell, { key: checkedKey(key) }, range);
+  history(key: SessionKey | string, range: HistoryRange = {}): AsyncIterable<MessageEntry> {
+    return deferred(async () => {
+      this.#assertOpen("history");
+      return sessionHistory(this.#shell, { key: checkedKey(key) }, range);
+    });
   }
 
   /**

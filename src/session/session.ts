@@ -7,6 +7,7 @@ import { describeIssues, type Message, messageSchema, ownFields } from "../core/
 import type { SessionRecord } from "../core/record.js";
 import { checkPatch, effectiveModel, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
+import { deferred } from "./iterate.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import type { Shell } from "./shell.js";
 
@@ -64,8 +65,8 @@ export class Session {
   }
 
   /** The messages in order, as they were stored. Streams: a long history need not fit in memory. */
-  async *history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
-    yield* sessionHistory(this.#shell, this, range);
+  history(range: HistoryRange = {}): AsyncIterable<MessageEntry> {
+    return sessionHistory(this.#shell, this, range);
   }
 
   /** What the model would see now. */
@@ -127,11 +128,13 @@ interface Meant {
 }
 
 /** @throws SessionNotFoundError when there is no such session: reading must not make one. */
-export async function* sessionHistory(shell: Shell, meant: Meant, range: HistoryRange): AsyncGenerator<MessageEntry> {
-  const { last } = range;
-  if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
-    throw new TypeError("last must be a whole number, 0 or more.");
-  yield* shell.ledger.messages(await existing(shell, meant, "history"), range);
+export function sessionHistory(shell: Shell, meant: Meant, range: HistoryRange): AsyncIterable<MessageEntry> {
+  return deferred(async () => {
+    const { last } = range;
+    if (last !== undefined && (!Number.isSafeInteger(last) || last < 0))
+      throw new TypeError("last must be a whole number, 0 or more.");
+    return shell.ledger.messages(await existing(shell, meant, "history"), range);
+  });
 }
 
 /** @throws SessionNotFoundError when there is no such session: a clear must not make one. */

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { beforeEach, expect, test, vi } from "vitest";
-import { filesBelow, tempDir } from "../session/store-dir.js";
+import { filesBelow, tempDir, transcriptsBelow } from "../session/store-dir.js";
 import { EVENT_STREAM, modelServer } from "./chat-model-server.js";
 import { chatAtTerminal } from "./chat-terminal-fake.js";
 
@@ -97,7 +97,7 @@ test("/stop typed while the reply streams ends it, and what there is of it is ke
   expect(terminal.rows()).not.toContain("");
   terminal.type("\u0004");
   expect(await terminal.code).toBe(0);
-  const transcript = [...filesBelow(dir)].find(([path]) => path.endsWith(".jsonl"))?.[1];
+  const transcript = [...transcriptsBelow(dir).values()][0];
   expect(transcript).toMatch(/"content":"half an".*"stopReason":"aborted"/);
   expect(transcript).toContain('"status":"aborted"');
 });

@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { chat } from "../../src/cli/chat.js";
 import { SessionManager } from "../../src/index.js";
-import { all, deferred, filesBelow, tempDir } from "../session/store-dir.js";
+import { all, deferred, filesBelow, tempDir, transcriptsBelow } from "../session/store-dir.js";
 import { modelServer } from "./chat-model-server.js";
 import { talk } from "./chat-talk.js";
 import { cli, START } from "./run-cli.js";
@@ -30,7 +30,7 @@ test("G2 what one person says, another asks for in vain, and it is in no file of
     `[${ALICE}] bot: I was told "My secret is ALPHA".`,
   ]);
   expect(code).toBe(0);
-  const transcripts = [...filesBelow(dir)].filter(([path]) => path.endsWith(".jsonl")).map(([, text]) => text);
+  const transcripts = [...transcriptsBelow(dir).values()];
   expect(transcripts).toHaveLength(2);
   const bobs = transcripts.filter((text) => text.includes(`"key":"${BOB}"`));
   expect(bobs).toHaveLength(1);
@@ -162,7 +162,7 @@ test("G5 a reply that a crash cut off is told at the next start, once, and its m
   const dir = tempDir();
   await talk(dir, ["My name is Ann"]);
   // What a crash during the reply leaves: the message, and nothing after it.
-  const [path, text] = [...filesBelow(dir)].find(([path]) => path.endsWith(".jsonl")) as [string, string];
+  const [path, text] = [...transcriptsBelow(dir)][0] as [string, string];
   writeFileSync(path, `${text.split("\n").slice(0, 2).join("\n")}\n`);
   const note = `[${ALICE}] (the reply to "My name is Ann" was cut off when the host stopped; the message is kept, ask again)`;
   expect((await talk(dir, ["What is my name?"])).said).toEqual([note, `[${ALICE}] bot: I was told "My name is Ann".`]);
@@ -250,7 +250,7 @@ test("a message that is too large is refused with its code, and the next one is 
 test("G11 a line of a transcript that cannot be read is told and costs only itself", async () => {
   const dir = tempDir();
   await talk(dir, ["My name is Ann"]);
-  const [path] = [...filesBelow(dir)].find(([path]) => path.endsWith(".jsonl")) as [string, string];
+  const [path] = [...transcriptsBelow(dir)][0] as [string, string];
   writeFileSync(path, `${readFileSync(path, "utf8")}{"role":"user","cont`);
   const { said } = await talk(dir, ["What is my name?"]);
   expect(said).toHaveLength(2);
@@ -282,6 +282,9 @@ test("told to end by a signal, it stops the reply being written, says so, and te
   const stdin = new PassThrough();
   const stdout = new PassThrough();
   const dir = tempDir();
+  // Whatever the library itself listens to for as long as the process lives is in place once a store has been written.
+  await talk(tempDir(), ["hello"]);
+  const before = process.listeners("SIGTERM");
   const ended = chat(["--dir", dir], { stdin, stdout, stderr: new PassThrough(), env: server.env, now: Date.now });
   stdin.write("hello\n");
   await asked.promise;
@@ -289,5 +292,5 @@ test("told to end by a signal, it stops the reply being written, says so, and te
   expect(await ended).toBe(143);
   expect(String(stdout.read())).toMatch(/\n\[agent:main:telegram:dm:alice\] \(stopped\)\n$/);
   expect([...filesBelow(dir).values()].join()).toContain('"status":"aborted"');
-  expect(process.listenerCount("SIGTERM")).toBe(0);
+  expect(process.listeners("SIGTERM")).toEqual(before);
 });

@@ -1,37 +1,49 @@
 import { rmSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { project } from "../../src/core.js";
 import { JsonlStorage, type SessionKey, SessionManager, type SessionStorage } from "../../src/index.js";
 import { builders, scriptedProvider } from "../../src/testing.js";
-import { all, deferred, filesBelow, leaveUnanswered, linesOf, tempDir } from "./store-dir.js";
+import {
+  all,
+  deferred,
+  filesBelow,
+  leaveUnanswered,
+  linesOf,
+  mortalClaims,
+  tempDir,
+  transcriptsBelow,
+} from "./store-dir.js";
 
 const KEY = "agent:main:telegram:dm:1" as SessionKey;
 
 /** A storage whose process dies at its n-th call: before it does anything, or after it did it but before anyone hears of it. */
 function dyingStorage(storage: SessionStorage, dieAt: number, when: "before" | "after") {
   const death = deferred();
+  const claims = mortalClaims(storage);
   let calls = 0;
   let dead = false;
+  const die = async () => {
+    dead = true;
+    await claims.die();
+    death.resolve();
+  };
   const never = new Promise<never>(() => {});
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
     if (dead) return never;
     calls += 1;
     const mine = calls;
     if (mine === dieAt && when === "before") {
-      dead = true;
-      death.resolve();
+      await die();
       return never;
     }
     const result = await work();
-    if (mine === dieAt) {
-      dead = true;
-      death.resolve();
-    }
+    if (mine === dieAt) await die();
     return dead ? never : result;
   };
   const dying: SessionStorage = {
     read: (key) => call(() => storage.read(key)),
     update: (...args) => call(() => storage.update(...args)),
-    claim: (...args) => call(() => storage.claim(...args)),
+    claim: (...args) => call(() => claims.claim(...args)),
     delete: (key) => call(() => storage.delete(key)),
     list: (query) => storage.list(query),
     async *entries(uuid, range) {
@@ -59,7 +71,9 @@ describe("G5 a process that dies at any call of the storage", () => {
           await record({ role: "tool", content: [{ type: "tool-result", toolCallId: "c", toolName: "t", output: 1 }] });
           return "answer";
         });
-        const dying = dyingStorage(new JsonlStorage({ dir, durability: "off" }), dieAt, when);
+        const inner = new JsonlStorage({ dir, durability: "off" });
+        onTestFinished(() => inner.close());
+        const dying = dyingStorage(inner, dieAt, when);
         const first = new SessionManager({ storage: dying.storage, provider });
         const message = dm("1", "one");
         const finished = first.handle(message).then(() => "finished" as const);
@@ -146,6 +160,39 @@ test("an authorize that opens the session it is asked about does not wait for it
   });
 });
 
+test("a turn that runs in another instance is not ended by recover or open, and the next message waits for it", async () => {
+  const dir = tempDir();
+  const { dm } = builders();
+  const started = deferred();
+  const answer = deferred<string>();
+  await using first = new SessionManager({
+    dir,
+    provider: scriptedProvider(() => {
+      started.resolve();
+      return answer.promise;
+    }),
+  });
+  const running = first.handle(dm("1", "one"));
+  await started.promise;
+  const later = scriptedProvider(() => "second answer");
+  await using second = new SessionManager({ dir, provider: later });
+  const interrupted: unknown[] = [];
+  second.on("turn.interrupted", (event) => interrupted.push(event));
+  expect(await second.recover()).toEqual([]);
+  await second.open(KEY);
+  const waiting = second.handle(dm("1", "two"));
+  // Whatever the second does is done by the time another of its sessions has had a turn of its own.
+  await second.handle(dm("2", "elsewhere"));
+  expect(later.requests.map(({ key }) => key)).toEqual(["agent:main:telegram:dm:2"]);
+  answer.resolve("first answer");
+  expect(await running).toMatchObject({ status: "replied", text: "first answer" });
+  expect(await waiting).toMatchObject({ status: "replied", text: "second answer" });
+  expect(interrupted).toEqual([]);
+  expect(later.requests.at(-1)?.messages.map((message) => message.content)).toEqual(["one", "first answer", "two"]);
+  const ends = (await linesOf(second, dir, KEY)).filter((line) => line.type === "turn");
+  expect(ends.map((line) => line.status)).toEqual(["completed", "completed"]);
+});
+
 test("a turn that someone else on the store has ended tells its caller, and sends nothing", async () => {
   const dir = tempDir();
   const started = deferred();
@@ -161,8 +208,21 @@ test("a turn that someone else on the store has ended tells its caller, and send
   });
   const running = first.handle(builders().dm("1", "one")).catch((error: unknown) => error);
   await started.promise;
-  await using second = new SessionManager({ dir });
-  expect(await second.recover()).toHaveLength(1);
+  // A program that asks for no claim, as no manager does any more.
+  const other = new JsonlStorage({ dir });
+  await other.update(KEY, (current) => {
+    if (current === undefined) throw new Error("The session is there.");
+    const timestamp = "2026-03-18T10:00:00.000Z";
+    const ends = current.openTurns.map((of) => ({
+      type: "turn",
+      of,
+      status: "interrupted",
+      id: `end-${of}`,
+      timestamp,
+    }));
+    return { record: project(current, ends), append: ends };
+  });
+  await other.close();
   answer.resolve("too late");
   expect(await running).toMatchObject({ code: "CLAIM_LOST", key: KEY });
   expect(sent).toEqual([]);
@@ -171,7 +231,10 @@ test("a turn that someone else on the store has ended tells its caller, and send
   ]);
 });
 
-test("a turn whose transcript is taken away tells its caller, and begins no other session", async () => {
+test.each([
+  ["transcript", transcriptsBelow],
+  ["transcript and journal", filesBelow],
+])("a turn whose %s is taken away tells its caller, and begins no other session", async (_, taken) => {
   const dir = tempDir();
   const answer = deferred<string>();
   const started = deferred();
@@ -188,7 +251,7 @@ test("a turn whose transcript is taken away tells its caller, and begins no othe
   });
   const running = manager.handle(builders().dm("1", "one")).catch((error: unknown) => error);
   await started.promise;
-  for (const path of filesBelow(dir).keys()) if (path.endsWith(".jsonl")) rmSync(path);
+  for (const path of taken(dir).keys()) if (path.endsWith(".jsonl")) rmSync(path);
   answer.resolve("");
   expect(await running).toMatchObject({ code: "CLAIM_LOST" });
   expect(await manager.get(KEY)).toBeUndefined();

@@ -198,7 +198,10 @@ describe("what a provider may hand over", () => {
     await using manager = new SessionManager({ dir, provider: scriptedProvider([async () => answer as never]) });
     expect(await manager.handle(builders().dm("1", "hi"))).toMatchObject({ status: "replied", text: "hello" });
     const line = (await linesOf(manager, dir, KEY)).find(({ role }) => role === "assistant") ?? {};
-    expect(Object.keys(line).sort()).toEqual(["_lines", "content", "id", "of", "providerData", "role", "timestamp"]);
+    expect(Object.keys(line).sort()).toEqual([
+      ...["_lines", "_on", "_rev"],
+      ...["content", "id", "of", "providerData", "role", "timestamp"],
+    ]);
     expect(line).toMatchObject({ providerData: { a: 1 }, id: expect.not.stringMatching("msg_1") });
     expect((await manager.get(KEY))?.openTurns).toEqual([]);
   });

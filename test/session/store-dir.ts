@@ -2,7 +2,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { type InboundMessage, type SessionKey, SessionManager } from "../../src/index.js";
+import {
+  type Claim,
+  type InboundMessage,
+  JsonlStorage,
+  type SessionKey,
+  SessionManager,
+  type SessionStorage,
+} from "../../src/index.js";
 
 /** A directory of its own, gone after the test. */
 export function tempDir(): string {
@@ -22,6 +29,11 @@ export function filesBelow(dir: string): Map<string, string> {
   return files;
 }
 
+/** The transcripts among them. */
+export function transcriptsBelow(dir: string): Map<string, string> {
+  return new Map([...filesBelow(dir)].filter(([path]) => /[\\/][0-9a-f-]{36}\.jsonl$/.test(path)));
+}
+
 /** The lines of a session's transcript, parsed. */
 export async function linesOf(
   manager: SessionManager,
@@ -37,11 +49,42 @@ export async function linesOf(
 }
 
 /**
+ * The claim of a storage in a process that dies within this one. What a dead process held is free for the others; here this
+ * living one holds it, so `die` lets go of it. The rest of the dead one's storage stays as it was.
+ */
+export function mortalClaims(storage: SessionStorage): Pick<SessionStorage, "claim"> & { die(): Promise<void> } {
+  const granted: Claim[] = [];
+  return {
+    claim: async (...args) => {
+      const claim = await storage.claim(...args);
+      granted.push(claim);
+      return claim;
+    },
+    die: async () => {
+      for (const claim of granted) await claim.release();
+    },
+  };
+}
+
+/**
  * Leaves messages in the middle of their turns, as a process does that dies while the model thinks: the manager that took
  * them in is never closed.
  */
 export async function leaveUnanswered(dir: string, ...messages: InboundMessage[]): Promise<void> {
-  const host = new SessionManager({ dir, provider: { generate: () => new Promise<never>(() => {}) } });
+  const inner = new JsonlStorage({ dir });
+  // Not the dead one's doing: it would write to the directory again after the test has removed it.
+  onTestFinished(() => inner.close());
+  const { claim, die } = mortalClaims(inner);
+  const storage: SessionStorage = {
+    read: (key) => inner.read(key),
+    update: (...args) => inner.update(...args),
+    claim,
+    delete: (key) => inner.delete(key),
+    list: (query) => inner.list(query),
+    entries: (uuid, range) => inner.entries(uuid, range),
+    close: () => inner.close(),
+  };
+  const host = new SessionManager({ storage, provider: { generate: () => new Promise<never>(() => {}) } });
   let running = 0;
   await new Promise<void>((resolve) => {
     host.on("turn.started", () => {
@@ -50,6 +93,7 @@ export async function leaveUnanswered(dir: string, ...messages: InboundMessage[]
     });
     for (const message of messages) void host.handle(message);
   });
+  await die();
 }
 
 /** A promise and what settles it, for providers that answer when the test says so. */

@@ -93,6 +93,41 @@ describe.each(storageKinds)("$name", ({ place, persists }) => {
     else expect(result.reason).toBeInstanceOf(ClosedError);
   });
 
+  test.runIf(persists)(
+    "S15 what a storage held is free for others once it is closed, also without release",
+    async () => {
+      const home = place();
+      const storage = home.open();
+      await say(storage, alice, 1);
+      const held = [await storage.claim(alice), await storage.claim(dm("bob"))];
+      const other = home.open();
+      const waiting = other.claim(alice);
+      await storage.close();
+      await (await waiting).release();
+      await (await other.claim(dm("bob"))).release();
+      const next = await other.claim(alice);
+      for (const claim of held) await claim.release();
+      expect(next.signal.aborted).toBe(false);
+      await other.update(alice, appending(alice, [builders().user("2")]), { claim: next });
+      await next.release();
+    },
+  );
+
+  test.runIf(persists)("S15 close refuses also who waits for a claim that another storage holds", async () => {
+    const home = place();
+    const storage = home.open();
+    await say(storage, alice, 1);
+    await using _held = await storage.claim(alice);
+    const other = home.open();
+    await other.read(alice);
+    const refused = [other.claim(alice), other.claim(alice)].map((claiming) =>
+      expect(claiming).rejects.toBeInstanceOf(ClosedError),
+    );
+    await (await other.claim(dm("bob"))).release();
+    await other.close();
+    await Promise.all(refused);
+  });
+
   test("S15 an updater never runs once close has resolved", async () => {
     const storage = place().open();
     let closed = false;

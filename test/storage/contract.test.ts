@@ -27,7 +27,9 @@ describe.each(storageKinds)("$name", ({ place, persists }) => {
       seen.push(current);
       return change;
     });
-    expect(seen).toEqual([undefined]);
+    // It may run more than once; the last run is the one that counts.
+    expect(seen.at(-1)).toBeUndefined();
+    expect(seen.length).toBeGreaterThan(0);
     expect(updated).toEqual(change.record);
     expect(await storage.read(alice)).toEqual(change.record);
     expect(await everything(storage, change.record.uuid)).toEqual(entries);

@@ -12,7 +12,7 @@ export interface Plan {
 export type Step =
   | { do: "append"; peer: string; texts: string[] }
   | { do: "count"; peer: string }
-  | { do: "list" | "close" }
+  | { do: "list" | "close" | "open" }
   | { do: "claim" | "delete"; peer: string };
 
 /** What came of each step, and what the storage reported. */
@@ -24,13 +24,12 @@ export interface Outcome {
 async function run({ dir, umask, steps }: Plan): Promise<Outcome> {
   if (umask !== undefined) process.umask(umask);
   const outcome: Outcome = { results: [], reports: [] };
-  const storage = new JsonlStorage({
-    dir,
-    durability: "off",
-    onReport: ({ kind }) => void outcome.reports.push({ kind }),
-  });
+  const open = () =>
+    new JsonlStorage({ dir, durability: "off", onReport: ({ kind }) => void outcome.reports.push({ kind }) });
+  let storage = open();
   for (const step of steps) {
     try {
+      if (step.do === "open") storage = open();
       outcome.results.push({ value: await take(storage, step) });
     } catch (error) {
       const { code, name, cause } = error as { code?: unknown; name: string; cause?: { code?: unknown } };
@@ -54,6 +53,8 @@ async function take(storage: JsonlStorage, step: Step): Promise<unknown> {
       return (await storage.claim(dm(step.peer))).token.length > 0;
     case "delete":
       return storage.delete(dm(step.peer));
+    case "open":
+      return undefined;
     case "close":
       return storage.close();
   }

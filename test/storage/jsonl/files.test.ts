@@ -5,60 +5,80 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { JsonlStorage, SessionManager, StorageError } from "../../../src/index.js";
+import { JsonlStorage, StorageError } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
-import { append, collect, contents, dm, say } from "../sessions.js";
+import { append, collect, dm, say } from "../sessions.js";
 import { openJsonl, tempDir } from "../storage-kinds.js";
 import { storageInChild } from "./child.js";
-import { collectReports, fileNames, indexPath, putFile, sessionsDir, transcriptPath } from "./store-files.js";
+import {
+  claimLocks,
+  collectReports,
+  fileNames,
+  indexPath,
+  ownPaths,
+  pathsBelow,
+  sessionsDir,
+  transcriptPath,
+} from "./store-files.js";
 
 const alice = dm("alice");
 const posix = process.platform !== "win32";
 const inChild = storageInChild();
 
-function pathsBelow(dir: string): string[] {
-  return readdirSync(dir, { recursive: true, encoding: "utf8" }).map((path) => path.replaceAll("\\", "/"));
-}
+// Digits, random uuids, and a digest of a key: from none of them can anything of the key be read.
+const UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+const BESIDE = String.raw`\d{9}\.jsonl|claims|claims/[0-9a-f]{64}\.lock|commits-${UUID}-\d+\.log`;
+const INDEX = String.raw`sessions\.json|sessions\.journal/index\.lock|sessions\.journal/sessions\.json\.${UUID}\.tmp(\.\d+)?`;
+const OURS = new RegExp(String.raw`^(${UUID}\.jsonl(\.lock)?|${INDEX}|sessions\.journal(/(${BESIDE}))?)$`);
 
 describe("G27 G25 file names", () => {
-  test("G27 whatever the keys, directories are named by agents and files by random uuids and nothing else", async () => {
-    const root = tempDir();
-    const dir = join(root, "store");
-    const storage = openJsonl(dir);
-    const ids = [
-      "../../x",
-      "..",
-      "/etc/passwd",
-      "CON",
-      "__proto__",
-      "a\\b",
-      "x.jsonl",
-      "~",
-      '*?<>|"',
-      "Ä".repeat(200),
-      "\u202e",
-      "nul.txt",
-    ];
-    for (const id of ids) {
-      const record = await say(storage, dm(id), 1);
-      await using _claim = await storage.claim(record.key);
-      expect(fileNames(dir)).toContain(`${record.uuid}.jsonl.lock`);
-    }
-    await storage.close();
-    const names = fileNames(dir);
-    expect(names).toHaveLength(ids.length + 1);
-    for (const name of names) expect(name).toMatch(/^([0-9a-f-]{36}\.jsonl|sessions\.json)$/);
-    const outside = pathsBelow(root).filter((path) => !path.startsWith("store/agents/main/sessions/"));
-    expect(outside.sort()).toEqual(["store", "store/agents", "store/agents/main", "store/agents/main/sessions"]);
-  });
+  test.each(["always", "off"] as const)(
+    "G27 whatever the keys, no name of a file or directory comes from one (%s)",
+    async (durability) => {
+      const root = tempDir();
+      const dir = join(root, "store");
+      const storage = openJsonl(dir, { durability });
+      const ids = [
+        "../../x",
+        "..",
+        "/etc/passwd",
+        "CON",
+        "__proto__",
+        "a\\b",
+        "x.jsonl",
+        "~",
+        '*?<>|"',
+        "Ä".repeat(200),
+        "\u202e",
+        "nul.txt",
+      ];
+      for (const id of ids) {
+        const record = await say(storage, dm(id), 1);
+        await using _claim = await storage.claim(record.key);
+        expect(claimLocks(dir)).toContain(`${record.uuid}.jsonl.lock`);
+        expect(claimLocks(dir)).toHaveLength(2);
+        for (const path of ownPaths(dir)) expect(path).toMatch(OURS);
+      }
+      await Promise.all(ids.map((id) => say(storage, dm(id), 1)));
+      for (const path of ownPaths(dir)) expect(path).toMatch(OURS);
+      await storage.close();
+      const names = fileNames(dir);
+      expect(names).toHaveLength(ids.length + 2);
+      for (const path of ownPaths(dir)) expect(path).toMatch(OURS);
+      expect(claimLocks(dir)).toEqual([]);
+      const outside = pathsBelow(root).filter((path) => !path.startsWith("store/agents/main/sessions/"));
+      expect(outside.sort()).toEqual(["store", "store/agents", "store/agents/main", "store/agents/main/sessions"]);
+    },
+  );
 
   test.each(["../x", "..", "", "a/b", "A", "con", "nul", "com1", "x".repeat(65), "a.b", ".a"])(
     "G27 no directory is made for the agent %o",
@@ -105,17 +125,28 @@ describe.runIf(posix)("G22 modes", () => {
       steps: [
         { do: "append", peer: "alice", texts: ["1"] },
         { do: "append", peer: "alice", texts: ["2", "3"] },
-        { do: "claim", peer: "alice" },
         { do: "close" },
+        { do: "open" },
+        { do: "claim", peer: "alice" },
       ],
     });
-    expect(results).toEqual([{ value: 1 }, { value: 3 }, { value: true }, {}]);
+    expect(results).toEqual([{ value: 1 }, { value: 3 }, {}, {}, { value: true }]);
     const modes = pathsBelow(root).map((path) => {
       const stat = statSync(join(root, path));
-      return `${stat.isDirectory() ? "dir" : "file"} ${(stat.mode & 0o777).toString(8)}`;
+      return { path, isDir: stat.isDirectory(), mode: (stat.mode & 0o777).toString(8) };
     });
-    expect(modes.filter((mode) => mode.startsWith("dir"))).toEqual(Array(5).fill("dir 700"));
-    expect(modes.filter((mode) => mode.startsWith("file"))).toEqual(Array(3).fill("file 600"));
+    for (const each of modes) expect(each).toMatchObject({ mode: each.isDir ? "700" : "600" });
+    // new, store, agents, main, sessions, and in there the journal with its claims.
+    expect(modes.filter(({ isDir }) => isDir)).toHaveLength(7);
+    // A process that ended without letting go of its claim: transcript, index, journal, and the two names of the claim's lock.
+    const kinds = [
+      /sessions\/[^/]+\.jsonl$/,
+      /sessions\.json$/,
+      /\d{9}\.jsonl$/,
+      /claims\/.+\.lock$/,
+      /\.jsonl\.lock$/,
+    ];
+    for (const kind of kinds) expect(modes.filter(({ path }) => kind.test(path))).toHaveLength(1);
   });
 
   test("G22 directories that were there keep their modes, and an index set aside keeps no others out", async () => {
@@ -162,14 +193,29 @@ describe.runIf(posix)("G27 what is no file", () => {
       if (!indexed) rmSync(indexPath(dir));
       const { reports, onReport } = collectReports();
       const storage = openJsonl(dir, { onReport });
-      expect((await collect(storage.list())).map(({ key }) => key)).toEqual([dm("bob")]);
-      expect(await storage.read(alice)).toBeUndefined();
-      expect(await collect(storage.entries(record.uuid))).toEqual([]);
-      expect(reports).toContainEqual({ kind: "transcript-unclaimed", uuid: record.uuid });
-      const anew = await append(storage, alice, builders().user("anew"));
-      expect(anew.uuid).not.toBe(record.uuid);
+      const listed = await collect(storage.list());
+      if (indexed) {
+        // Known as it was, and not to be had until its transcript is back.
+        expect(listed).toEqual(expect.arrayContaining([record, expect.objectContaining({ key: dm("bob") })]));
+        expect(reports).toContainEqual(expect.objectContaining({ kind: "transcript-unreadable", uuid: record.uuid }));
+        for (const call of [
+          () => storage.read(alice),
+          () => collect(storage.entries(record.uuid)),
+          () => append(storage, alice, builders().user("x")),
+        ])
+          await expect(call()).rejects.toBeInstanceOf(StorageError);
+        expect((await append(storage, dm("bob"), builders().user("2"))).messageCount).toBe(2);
+      } else {
+        expect(listed.map(({ key }) => key)).toEqual([dm("bob")]);
+        expect(await storage.read(alice)).toBeUndefined();
+        expect(await collect(storage.entries(record.uuid))).toEqual([]);
+        expect(reports).toContainEqual({ kind: "transcript-unclaimed", uuid: record.uuid });
+        const anew = await append(storage, alice, builders().user("anew"));
+        expect(anew.uuid).not.toBe(record.uuid);
+      }
       expect(readFileSync(victim, "utf8")).toBe(before);
       expect(readdirSync(join(victim, ".."))).not.toContain("victim-nowhere");
+      await storage.close();
     }
   });
 
@@ -206,17 +252,32 @@ describe.runIf(posix)("G27 what is no file", () => {
     expect(readFileSync(victim, "utf8")).toBe(before);
   });
 
-  test("G27 a link in a lock's place is replaced, not followed", async () => {
-    const { dir, record, victim, before } = await storeAndVictim();
-    const lock = `${transcriptPath(dir, record.uuid)}.lock`;
-    symlinkSync(victim, lock);
-    const storage = openJsonl(dir);
-    const claim = await storage.claim(alice);
-    expect(lstatSync(lock).isFile()).toBe(true);
-    await claim.release();
-    expect(readFileSync(victim, "utf8")).toBe(before);
-    expect(fileNames(dir)).not.toContain(`${record.uuid}.jsonl.lock`);
-  });
+  test.each(["the transcript's lock", "the key's lock"])(
+    "G27 a link in the place of %s is neither followed nor taken: the claim waits, and can be given up",
+    async (which) => {
+      const { dir, record, victim, before } = await storeAndVictim();
+      const storage = openJsonl(dir);
+      const lock = `${transcriptPath(dir, record.uuid)}.lock`;
+      const first = await storage.claim(alice);
+      const ofKey = ownPaths(dir).find((path) => path.includes("claims/")) ?? "";
+      await first.release();
+      const path = which === "the key's lock" ? join(sessionsDir(dir), ofKey) : lock;
+      symlinkSync(victim, path);
+      const target = readlinkSync(path);
+      const stop = new AbortController();
+      const reason = new Error("enough");
+      const claiming = storage.claim(alice, { signal: stop.signal });
+      // A claim of another session, asked for later, has been had and looked at long before.
+      for (let n = 0; n < 10; n += 1) await (await storage.claim(dm("bob"))).release();
+      stop.abort(reason);
+      await expect(claiming).rejects.toBe(reason);
+      expect(readlinkSync(path)).toBe(target);
+      expect(readFileSync(victim, "utf8")).toBe(before);
+      rmSync(path);
+      await (await storage.claim(alice)).release();
+      expect(claimLocks(dir)).toEqual([]);
+    },
+  );
 
   test.each(["agents/main", "agents/main/sessions"])("G27 a link in place of %s is refused", async (path) => {
     const { dir, victim } = await storeAndVictim();
@@ -240,46 +301,5 @@ describe.runIf(posix)("G27 what is no file", () => {
     const link = join(tempDir(), "link");
     symlinkSync(dir, link);
     expect(await collect(openJsonl(link).list())).toHaveLength(2);
-  });
-});
-
-describe("the lock file", () => {
-  test("is there while a turn runs, says who runs it, and is gone afterwards", async () => {
-    const dir = tempDir();
-    const storage = openJsonl(dir);
-    const { uuid } = await say(storage, alice, 1);
-    const lock = `${transcriptPath(dir, uuid)}.lock`;
-    const claim = await storage.claim(alice);
-    expect(JSON.parse(readFileSync(lock, "utf8"))).toMatchObject({ pid: process.pid, token: claim.token });
-    await claim.release();
-    expect(relative(dir, lock)).not.toContain("..");
-    expect(fileNames(dir)).not.toContain(`${uuid}.jsonl.lock`);
-  });
-
-  test("one that a crash left behind keeps nobody out", async () => {
-    const dir = tempDir();
-    const storage = openJsonl(dir);
-    const { uuid } = await say(storage, alice, 1);
-    putFile(dir, `${uuid}.jsonl.lock`, '{"pid":1,"token":"dead"}');
-    await using claim = await storage.claim(alice);
-    expect(readFileSync(`${transcriptPath(dir, uuid)}.lock`, "utf8")).toContain(claim.token);
-  });
-
-  test("is there during a real turn, and only then", async () => {
-    const dir = tempDir();
-    const during: string[][] = [];
-    const provider = {
-      generate: async () => {
-        during.push(readdirSync(sessionsDir(dir)).filter((name) => name.endsWith(".lock")));
-        return "hi";
-      },
-    };
-    const manager = new SessionManager({ dir, provider, durability: "off" });
-    const { key } = await manager.handle(builders().dm("1", "hello"));
-    const uuid = (await manager.get(key))?.uuid ?? "";
-    await manager.close();
-    expect(during).toEqual([[`${uuid}.jsonl.lock`]]);
-    expect(fileNames(dir)).toEqual([`${uuid}.jsonl`, "sessions.json"]);
-    expect(contents(await collect(openJsonl(dir).entries(uuid)))).toEqual(["hello", "hi"]);
   });
 });

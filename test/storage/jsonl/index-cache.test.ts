@@ -68,6 +68,16 @@ test("G10 a rebuilt index is the one there was", async () => {
   expect(readIndexFile(dir)).toEqual(JSON.parse(index.toString()));
 });
 
+test("G10 the index is one object for any reader of JSON, and has a line for each session", async () => {
+  const { records, index } = await storeOf(10);
+  const lines = index.toString().split("\n");
+  expect(lines).toHaveLength(records.length + 3);
+  expect([lines[0], ...lines.slice(-2)]).toEqual(["{", "}", ""]);
+  const keys = lines.slice(1, -2).map((line) => Object.keys(JSON.parse(`{${line.replace(/,$/, "")}}`) as object));
+  expect(keys.flat().sort()).toEqual(records.map(({ key }) => key).sort());
+  expect(Object.keys(JSON.parse(index.toString()) as object)).toHaveLength(10);
+});
+
 test("G10 an older index is caught up from the transcripts", async () => {
   const { dir, index } = await storeOf(10);
   const b = builders();

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { open } from "node:fs/promises";
+import fs, { open } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { basename } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { builders } from "../../../src/testing.js";
 import { append, collect, contents, dm, say } from "../sessions.js";
@@ -24,7 +26,19 @@ beforeEach(async () => {
   });
 });
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  syncBuiltinESMExports();
+});
+
+/** Notes the files that are opened from now on, by their names. */
+function opens(): () => string[] {
+  const spy = vi.spyOn(fs, "open");
+  syncBuiltinESMExports();
+  return () => spy.mock.calls.map(([path]) => basename(String(path)));
+}
+
+const isTranscript = (name: string) => /^[0-9a-f-]{36}\.jsonl$/.test(name);
 
 /** A transcript of at least five megabytes with `lines` messages. */
 function longTranscript(lines: number) {
@@ -75,9 +89,14 @@ test("G24 a second storage on an indexed store reads no transcript to list it", 
   const first = openJsonl(dir);
   for (let n = 0; n < 50; n += 1) await say(first, dm(`p${n}`), 2);
   await first.close();
-  bytesRead = 0;
-  expect(await collect(openJsonl(dir).list({ limit: 10 }))).toHaveLength(10);
-  expect(bytesRead).toBe(0);
+  const opened = opens();
+  const storage = openJsonl(dir);
+  expect(await collect(storage.list({ limit: 10 }))).toHaveLength(10);
+  expect(opened()).toContain("sessions.json");
+  expect(opened().filter(isTranscript)).toEqual([]);
+  // What it does open is seen.
+  await storage.read(dm("p7"));
+  expect(opened().filter(isTranscript)).toHaveLength(1);
 });
 
 test("S8 a line longer than a block, and lines that end where a block does, are read whole from either end", async () => {

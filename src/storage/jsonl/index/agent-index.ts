@@ -106,9 +106,14 @@ export class AgentIndex {
     return this.#owners.markNow(key, uuid);
   }
 
-  /** Says to the others that this storage writes a session. `uuidOf` then tells whether another process was first. */
+  /** Says to the others that this storage writes a session. */
   mark(key: SessionKey, uuid: string): Promise<void> {
     return this.#owners.mark(key, uuid);
+  }
+
+  /** Says to the others that a transcript is there for a key. `uuidOf` then tells whether another process was first. */
+  markMade(key: SessionKey, uuid: string): Promise<void> {
+    return this.#owners.markMade(key, uuid);
   }
 
   /** Says to the others that a session is gone. */
@@ -123,10 +128,13 @@ export class AgentIndex {
     if (!this.#host.readOnly) this.#writer.changed(bytes);
   }
 
-  /** Keeps what was read of a session. Who merely reads must not write an index beside a running host. */
+  /**
+   * Keeps what was read of a session, unless it was deleted meanwhile. Who merely reads must not write an index beside a
+   * running host.
+   */
   remember(key: SessionKey, entry: IndexEntry): void {
+    if (this.uuidOf(key) !== entry.record.uuid) return;
     this.entries.set(key, entry);
-    this.#owners.claim(key, entry.record.uuid);
     this.#owners.seen(key);
   }
 
@@ -204,6 +212,7 @@ export class AgentIndex {
       if (slices.over) await slices.rest();
       const mine = before.get(entry.record.key);
       const newer = mine?.record.uuid === entry.record.uuid && mine.bytes >= entry.bytes ? mine : entry;
+      this.#owners.claim(entry.record.key, entry.record.uuid);
       this.remember(entry.record.key, newer);
     }
     await this.#owners.readJournal();
@@ -256,9 +265,9 @@ export class AgentIndex {
   async #adopt(entry: IndexEntry): Promise<void> {
     const { key, uuid } = entry.record;
     // Said in the journal, because a process that has just begun it, or another for the same key, is about to say so too.
-    if (this.uuidOf(key) === undefined) await this.#say(() => this.mark(key, uuid));
-    const has = this.uuidOf(key);
-    if (has === undefined || has === uuid) this.remember(key, entry);
+    if (this.uuidOf(key) === undefined && !(await this.#say(() => this.markMade(key, uuid))))
+      this.#owners.claim(key, uuid);
+    if (this.uuidOf(key) === uuid) this.remember(key, entry);
     else this.#host.report({ kind: "transcript-unclaimed", uuid });
   }
 

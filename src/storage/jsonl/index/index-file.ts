@@ -3,11 +3,10 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { z } from "zod";
 import { isSessionKey, type SessionKey } from "../../../core/key.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { StorageError } from "../../../errors.js";
-import { recordSchema } from "../../record-schema.js";
+import { hasRecordFacts, isCount } from "../../record-shape.js";
 import { codeOf } from "../fault.js";
 import { isUuid, syncDirectory } from "../layout.js";
 import { Slices } from "../slices.js";
@@ -39,14 +38,6 @@ export type IndexContent =
       refused: number;
     };
 
-const entrySchema = recordSchema.omit({ key: true }).extend({
-  bytes: z.int().nonnegative(),
-  windowStart: z.int().nonnegative(),
-  skipped: z.int().nonnegative(),
-  head: z.string().optional(),
-  headerless: z.literal(true).optional(),
-});
-
 /** Reads an index. Anything but an object of sessions is unreadable; a session whose uuid is no uuid is refused. */
 export async function readIndex(path: string): Promise<IndexContent> {
   const text = await readText(path);
@@ -58,10 +49,8 @@ export async function readIndex(path: string): Promise<IndexContent> {
   for (const [key, entry] of values) {
     if (slices.over) await slices.rest();
     const { uuid, created } = (typeof entry === "object" && entry !== null ? entry : {}) as Record<string, unknown>;
-    const facts = entrySchema.safeParse(entry);
     if (!isSessionKey(key) || !isUuid(uuid)) content.refused += 1;
-    else if (facts.success && facts.data.windowStart <= facts.data.bytes)
-      content.entries.push(toEntry(key, facts.data));
+    else if (isFacts(entry)) content.entries.push(toEntry(key, entry));
     else content.incomplete.push({ key, uuid, created: typeof created === "string" ? created : undefined });
   }
   return content;
@@ -211,9 +200,23 @@ function parseObject(text: string): [string, unknown][] | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
 }
 
-function toEntry(key: SessionKey, facts: z.infer<typeof entrySchema>): IndexEntry {
-  const { bytes, windowStart, skipped, head, headerless, ...record } = facts;
-  return { record: { key, ...record } as unknown as SessionRecord, bytes, windowStart, skipped, head, headerless };
+type Facts = Omit<SessionRecord, "key"> & Omit<IndexEntry, "record">;
+
+function isFacts(value: unknown): value is Facts {
+  if (!hasRecordFacts(value)) return false;
+  const { bytes, windowStart, skipped, head, headerless } = value as Partial<Facts>;
+  return (
+    isCount(bytes) &&
+    isCount(windowStart) &&
+    isCount(skipped) &&
+    windowStart <= bytes &&
+    (head === undefined || typeof head === "string") &&
+    (headerless === undefined || headerless === true)
+  );
+}
+
+function toEntry(key: SessionKey, { bytes, windowStart, skipped, head, headerless, ...record }: Facts): IndexEntry {
+  return { record: { key, ...record }, bytes, windowStart, skipped, head, headerless };
 }
 
 function toJson({ record, ...place }: IndexEntry): [string, object] {

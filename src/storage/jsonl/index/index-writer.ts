@@ -2,7 +2,7 @@ import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { OnReport } from "../../report.js";
 import { codeOf } from "../fault.js";
-import { type AgentLayout, makePrivateDir } from "../layout.js";
+import { type AgentLayout, isThere, makePrivateDir } from "../layout.js";
 import type { IndexEntry } from "./index-file.js";
 import { setAside, writeIndex } from "./index-file.js";
 import { indexIsDue } from "./index-pace.js";
@@ -116,10 +116,12 @@ export class IndexWriter {
 
   async #writeLocked(): Promise<void> {
     const { layout } = this.#index;
+    // A store that was removed is not made again by what is left to say about it.
+    if (!(await isThere(layout.dir))) return;
     if (this.#mustSetAside) await this.setAside();
     if (this.#mustSetAside) return;
     await makePrivateDir(layout.journal);
-    const unlock = await lock(layout.index);
+    const unlock = await lock(layout);
     // Another process is at it; this one looks again later, and when it closes, the journal says what is missing.
     if (unlock === undefined) return;
     try {
@@ -164,12 +166,14 @@ export class IndexWriter {
   }
 }
 
-async function lock(path: string): Promise<(() => Promise<void>) | undefined> {
+async function lock({ index, journal }: AgentLayout): Promise<(() => Promise<void>) | undefined> {
   keepSignals();
   const { lock: take } = await import("proper-lockfile");
   let compromised = false;
   try {
-    const release = await take(path, {
+    const release = await take(index, {
+      lockfilePath: join(journal, "index.lock"),
+      // The index may not be there yet.
       realpath: false,
       stale: LOCK_STALE_MS,
       update: LOCK_UPDATE_MS,

@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { codeOf, isRefusal } from "../fault.js";
 import { makePrivateDir } from "../layout.js";
 
-/** What a process tells the others: that a session is being written under a key, or is gone. */
+/** What a process tells the others: that it writes a session, has made it, or has deleted it. */
 export interface JournalMark {
   key: string;
   uuid: string;
   /** The storage that says so. */
   by: string;
+  made?: true | undefined;
   deleted?: true | undefined;
 }
 
@@ -276,9 +277,15 @@ function readLine(text: string): JournalMark | { closed: true } | { boot: unknow
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { key, uuid, by, deleted, closed, boot } = value as Record<string, unknown>;
+  const { key, uuid, by, made, deleted, closed, boot } = value as Record<string, unknown>;
   if (closed === true) return { closed };
   if (boot !== undefined) return { boot };
   if (typeof key !== "string" || typeof uuid !== "string") return undefined;
-  return { key, uuid, by: String(by), ...(deleted === true ? { deleted } : {}) };
+  return {
+    key,
+    uuid,
+    by: String(by),
+    ...(made === true ? { made } : {}),
+    ...(deleted === true ? { deleted } : {}),
+  };
 }

@@ -102,17 +102,20 @@ export class Ownership {
     return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self });
   }
 
-  /**
-   * Says to the others that this storage writes a session. When it is said, `uuidOf` tells whether the key is this
-   * transcript's, or another process was first.
-   */
+  /** Says to the others that this storage writes a session. Nothing is said of one that is gone by now. */
   async mark(key: SessionKey, uuid: string): Promise<void> {
     await this.#begin();
-    while (!this.markNow(key, uuid)) {
-      await this.readJournal();
-      const has = this.#uuids.get(key);
-      // It has been said, and another transcript has the key.
-      if (has !== undefined && has !== uuid) return;
+    while (this.#uuids.get(key) === uuid && !this.markNow(key, uuid)) await this.readJournal();
+  }
+
+  /**
+   * Says to the others that a transcript is there for a key. When it is said, `uuidOf` tells whether the key is this
+   * transcript's, or another process was first.
+   */
+  async markMade(key: SessionKey, uuid: string): Promise<void> {
+    await this.#begin();
+    while (!this.#uuids.has(key)) {
+      if (!this.#say({ key, uuid, by: this.#self, made: true })) await this.readJournal();
     }
   }
 
@@ -135,7 +138,7 @@ export class Ownership {
     return true;
   }
 
-  #apply({ key, uuid, by, deleted }: JournalMark, generation: number): void {
+  #apply({ key, uuid, by, made, deleted }: JournalMark, generation: number): void {
     this.#enter(generation);
     if (!isSessionKey(key) || !isUuid(uuid) || !this.isOurs(key)) return;
     const has = this.#uuids.get(key);
@@ -145,7 +148,7 @@ export class Ownership {
       this.#onGone(key);
       return;
     }
-    if (has === undefined) this.claim(key, uuid);
+    if (has === undefined && made) this.claim(key, uuid);
     else if (has !== uuid) return;
     if (by === this.#self) this.#marked.add(uuid);
     else this.#foreign.add(key);

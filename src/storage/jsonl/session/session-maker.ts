@@ -51,7 +51,7 @@ export async function createSession(
       await syncDirectory(index.layout.dir);
     }
     // With its content in place: whoever learns of it can read it.
-    await index.mark(key, uuid);
+    await index.markMade(key, uuid);
   } catch (error) {
     await takeBack(file, pool);
     throw error;

@@ -170,7 +170,8 @@ export class SessionWriter {
     const { size, named } = file.probe();
     let next: IndexEntry;
     let place = { offset: before, bytes: whole };
-    if (named && written === whole.length && size === before + written) {
+    // A torn piece that is passed over is read, to be told and counted.
+    if (named && written === whole.length && size === before + written && entry.bytes === before) {
       next = afterUpdate(entry, { start: size - bytes.length, end: size, header, entries: append, record, rev });
       file.known = size;
       file.endsOpen = false;

@@ -70,6 +70,16 @@ class Pieces {
   }
 }
 
+/** The first line, if it is no longer than a header is. */
+export async function firstLine(file: FileHandle): Promise<string | undefined> {
+  const block = Buffer.allocUnsafe(FIRST_BLOCK);
+  const { bytesRead } = await file.read(block, 0, FIRST_BLOCK, 0);
+  const end = block.subarray(0, bytesRead).indexOf(NEWLINE);
+  return end < 0 ? undefined : block.toString("utf8", 0, end);
+}
+
+const FIRST_BLOCK = 4_096;
+
 /** Where the last `count` complete lines before `to` begin. */
 export async function offsetOfLastLines(file: FileHandle, to: number, count: number): Promise<number> {
   let left = count + 1;

@@ -1,12 +1,13 @@
 import { type FileHandle, lstat } from "node:fs/promises";
-import type { HeaderEntry, TranscriptEntry } from "../../../core/entry.js";
+import { type HeaderEntry, readHeader, type TranscriptEntry } from "../../../core/entry.js";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
 import type { HandlePool } from "./handle-pool.js";
-import { countLines, endsInsideLine, findLineBefore, offsetOfLastLines, readLines } from "./lines.js";
-import { type ReadItem, readUpdates } from "./updates.js";
+import { countLines, endsInsideLine, findLineBefore, firstLine, type Line, readLines } from "./lines.js";
+import { type Before, type ReadItem, readUpdates } from "./updates.js";
 
-// Some lines are not entries; a few more than asked for usually spares a second look.
+// Some two hundred messages of a chat.
+const TAIL_BYTES = 65_536;
 const SPARE_LINES = 8;
 
 /** Reads one transcript: in order, or from the end. */
@@ -34,6 +35,9 @@ export class Transcript {
   /** The header: in the first update that can be read, or `anywhere`, because a plain file gets it when it is first written to. */
   async header({ anywhere }: { anywhere: boolean }): Promise<HeaderEntry | undefined> {
     return this.#pool.reading(this.path, async (file) => {
+      const first = await firstLine(file);
+      const header = first === undefined ? undefined : readHeader(frameOf(first));
+      if (header !== undefined) return header;
       const { size } = await file.stat();
       for await (const items of updatesOf(file, 0, size, undefined)) {
         for (const item of items) {
@@ -80,16 +84,49 @@ export class Transcript {
   async last(count: number): Promise<TranscriptEntry[]> {
     return this.#pool.reading(this.path, async (file) => {
       const { size } = await file.stat();
-      for (let lines = count + SPARE_LINES; ; lines *= 2) {
-        const start = await boundaryBefore(file, await offsetOfLastLines(file, size, lines), size);
-        const entries: TranscriptEntry[] = [];
-        for await (const items of updatesOf(file, start, size, undefined)) {
-          for (const item of items) if ("update" in item) entries.push(...item.update.entries);
-        }
-        if (entries.length >= count || start === 0) return entries.slice(Math.max(0, entries.length - count));
+      for (let reach = TAIL_BYTES; ; reach *= 4) {
+        const from = Math.max(0, size - reach);
+        const lines = await linesFrom(file, from, size);
+        // Most lines are entries: a few more than asked for usually do, and the others need not be parsed.
+        const few = lines.slice(-count - SPARE_LINES);
+        let entries = await entriesFromBoundary(file, fromBoundary(few));
+        if (entries.length < count) entries = await entriesFromBoundary(file, from === 0 ? lines : fromBoundary(lines));
+        if (entries.length >= count || from === 0) return entries.slice(Math.max(0, entries.length - count));
       }
     });
   }
+}
+
+// The whole lines from an offset on; a line that begins before it is left out.
+async function linesFrom(file: FileHandle, from: number, size: number): Promise<Line[]> {
+  const lines: Line[] = [];
+  for await (const batch of readLines(file, from, size)) lines.push(...batch);
+  return from === 0 ? lines : lines.slice(1);
+}
+
+/**
+ * The lines from where an update that counts begins. Nobody decides on an update that does not count, so the first one that
+ * another is decided on is such a place; and so is a line of a tool that knows nothing of this.
+ */
+function fromBoundary(lines: readonly Line[]): readonly Line[] {
+  const seen = new Map<string, number>();
+  for (const [at, { text }] of lines.entries()) {
+    const frame = frameOf(text);
+    if (frame === undefined || typeof frame._more === "number") continue;
+    if (typeof frame._on !== "string") return lines.slice(at);
+    const boundary = seen.get(frame._on);
+    if (boundary !== undefined) return lines.slice(boundary);
+    if (typeof frame._rev === "string" && !seen.has(frame._rev)) seen.set(frame._rev, at);
+  }
+  return [];
+}
+
+async function entriesFromBoundary(file: FileHandle, lines: readonly Line[]): Promise<TranscriptEntry[]> {
+  const entries: TranscriptEntry[] = [];
+  for await (const items of readUpdates([lines], before(file, undefined))) {
+    for (const item of items) if ("update" in item) entries.push(...item.update.entries);
+  }
+  return entries;
 }
 
 function updatesOf(
@@ -98,34 +135,11 @@ function updatesOf(
   size: number,
   head: string | undefined,
 ): AsyncGenerator<readonly ReadItem[]> {
-  return readUpdates(readLines(file, start, size), {
-    head,
-    has: async (rev, before) => (await lineNamed(file, rev, before)) !== undefined,
-  });
+  return readUpdates(readLines(file, start, size), before(file, head));
 }
 
-/**
- * Where an update that counts begins, at or before the first update from `start` on. Nobody decides on an update that does
- * not count, so the one that the first was decided on is such a place.
- */
-async function boundaryBefore(file: FileHandle, start: number, size: number): Promise<number> {
-  if (start === 0) return 0;
-  for await (const lines of readLines(file, start, size)) {
-    for (const line of lines) {
-      const frame = frameOf(line.text);
-      if (frame === undefined || typeof frame._more === "number") continue;
-      if (typeof frame._on !== "string") return line.start;
-      let boundary = line.start;
-      // Of several that followed the same place, the first is the one that counts.
-      for (;;) {
-        const earlier = await lineNamed(file, frame._on, boundary);
-        if (earlier === undefined) return boundary;
-        boundary = earlier.start;
-        if (!isPlace(frame._on)) return boundary;
-      }
-    }
-  }
-  return start;
+function before(file: FileHandle, head: string | undefined): Before {
+  return { head, has: async (rev, offset) => (await lineNamed(file, rev, offset)) !== undefined };
 }
 
 // A name that is a place, `@1842`, belongs to a line that has none; who else followed that place is looked for instead.

@@ -7,7 +7,7 @@ import {
   type TranscriptEntry,
 } from "../../../core/entry.js";
 import type { SessionRecord } from "../../../core/record.js";
-import { recordSchema } from "../../record-schema.js";
+import { isRecord } from "../../record-shape.js";
 import type { Line } from "./lines.js";
 
 /** What one update wrote: all of its lines, or nothing of it counts. */
@@ -90,7 +90,7 @@ export interface Before {
  * someone copied. An update that names one which is not there (any more) counts: a lost line must not take the rest with it.
  */
 export async function* readUpdates(
-  batches: AsyncIterable<readonly Line[]>,
+  batches: AsyncIterable<readonly Line[]> | Iterable<readonly Line[]>,
   before: Before,
 ): AsyncGenerator<readonly ReadItem[]> {
   const assembly = new Assembly();
@@ -246,8 +246,7 @@ function readContent(
     return header && { header };
   }
   if (value.type === "record") {
-    const record = recordSchema.safeParse(value.record);
-    return record.success ? { record: value.record as SessionRecord } : undefined;
+    return isRecord(value.record) ? { record: value.record } : undefined;
   }
   const entry = readEntry(value, `@${line.start}`);
   return entry === undefined || !fitsRecord(entry) ? undefined : { entry };
