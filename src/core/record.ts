@@ -3,6 +3,7 @@ import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import type { Usage } from "./message.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
+import { isCanonicalTime } from "./time.js";
 
 /** The small indexed facts of a session: a fold of its transcript, of bounded size. */
 export interface SessionRecord {
@@ -158,6 +159,7 @@ function sharedBy(record: SessionRecord, entry: { role: string; address?: string
 
 // Other tools write times without milliseconds, which do not compare as text; a time that is none moves nothing.
 function later(current: string, candidate: string): string {
+  if (isCanonicalTime(current) && isCanonicalTime(candidate)) return candidate > current ? candidate : current;
   const time = Date.parse(candidate);
   return Number.isNaN(time) || Date.parse(current) >= time ? current : candidate;
 }

@@ -173,9 +173,20 @@ function notFound(key: SessionKey, operation: string): SessionNotFoundError {
 }
 
 function checkMessage(message: unknown, index: number): NewEntry<MessageEntry> {
+  const words = asWords(message);
+  if (words !== undefined) return words;
   const result = messageSchema.safeParse(asJson(message, index));
   if (!result.success) throw refused(index, describeIssues(result.error));
   return ownFields(result.data);
+}
+
+// What most messages are: nothing to copy in them, and nothing for a schema to find.
+function asWords(message: unknown): NewEntry<MessageEntry> | undefined {
+  if (typeof message !== "object" || message === null || Object.getPrototypeOf(message) !== Object.prototype)
+    return undefined;
+  const { role, content } = message as Partial<Message>;
+  if (typeof content !== "string" || (role !== "user" && role !== "assistant")) return undefined;
+  return Object.keys(message).length === 2 ? { role, content } : undefined;
 }
 
 function asJson(value: unknown, index: number): unknown {

@@ -1,5 +1,6 @@
 import { parseSessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
+import { isCanonicalTime } from "../core/time.js";
 import type { ListQuery } from "./storage.js";
 
 /**
@@ -30,9 +31,6 @@ export function selectRecords(records: Iterable<SessionRecord>, query: ListQuery
 
 const ROOM = 256;
 
-// As this library writes times: they compare as text, ten times as fast as they are parsed.
-const CANONICAL = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$/;
-
 interface Dated {
   record: SessionRecord;
   time: string;
@@ -40,7 +38,7 @@ interface Dated {
 
 // Other tools write times in other forms, or none that can be read: those come last.
 function timeOf({ lastActive }: SessionRecord): string {
-  return CANONICAL.test(lastActive) ? lastActive : isoTime(Date.parse(lastActive));
+  return isCanonicalTime(lastActive) ? lastActive : isoTime(Date.parse(lastActive));
 }
 
 // Beyond the years that have four digits, text and time do not compare alike; nobody was active then.

@@ -108,7 +108,8 @@ export class JsonlStorage implements SessionStorage {
   ): Promise<SessionRecord | undefined> {
     const { claim } = options;
     return this.#guarded("update", key, async () => {
-      const index = await this.#index(key);
+      const known = this.#index(key);
+      const index = known instanceof AgentIndex ? known : await known;
       const mayWrite = () => {
         if (claim !== undefined) this.#claims.check(claim, key);
       };
@@ -181,6 +182,8 @@ export class JsonlStorage implements SessionStorage {
   }
 
   #index(key: SessionKey): AgentIndex | Promise<AgentIndex> {
+    // A key that is known need not be parsed again.
+    for (const index of this.#loaded.values()) if (index.uuidOf(key) !== undefined) return index;
     const { agentId } = parseSessionKey(key);
     return this.#loaded.get(agentId) ?? this.#indexOf(agentId);
   }

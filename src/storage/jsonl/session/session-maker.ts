@@ -43,7 +43,7 @@ export async function createSession(
   const own = follows ? undefined : record;
   const bytes = Buffer.from(encodeUpdate({ header, entries: lines, record: own, rev, on: undefined }));
   await makePrivateDir(index.layout.dir, { durable: durability === "always" });
-  const file = await createFile(index.layout.transcript(uuid), key, pool);
+  const file = await createFile(uuid, index.layout.transcript(uuid), key, pool);
   try {
     if ((await file.write(bytes)) !== bytes.length) throw writtenShort(key);
     if (durability === "always") {
@@ -69,9 +69,9 @@ export async function createSession(
   return { record: next.record };
 }
 
-async function createFile(path: string, key: SessionKey, pool: HandlePool): Promise<OpenFile> {
+async function createFile(uuid: string, path: string, key: SessionKey, pool: HandlePool): Promise<OpenFile> {
   try {
-    return await pool.open(path, { create: true });
+    return await pool.open(uuid, path, { create: true });
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
     throw new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });

@@ -35,7 +35,7 @@ export class SessionReader {
       const entry = index.entries.get(key);
       try {
         if (entry !== undefined && !this.#writable.has(uuid) && !(await this.#verify(index, key, entry))) continue;
-        const file = this.#pool.find(index.layout.transcript(uuid));
+        const file = this.#pool.find(uuid);
         if (entry !== undefined && (size === (file?.known ?? entry.bytes) || size === reached)) return entry;
         reached = await this.read(index, key, uuid, entry, size);
       } catch (error) {
@@ -56,7 +56,7 @@ export class SessionReader {
   }
 
   async #sizeOf(index: AgentIndex, uuid: string): Promise<number | undefined> {
-    const file = this.#pool.find(index.layout.transcript(uuid));
+    const file = this.#pool.find(uuid);
     if (file === undefined) return index.transcript(uuid).size();
     const { size, named } = file.probe();
     if (named) return size;
@@ -125,8 +125,9 @@ export class SessionReader {
   }
 
   #keep(index: AgentIndex, key: SessionKey, { entry, size, endsOpen }: CaughtUp): void {
-    const file = this.#pool.find(index.layout.transcript(entry.record.uuid));
+    const file = this.#pool.find(entry.record.uuid);
     if (file !== undefined) {
+      if (size !== file.known) file.foreignAt = performance.now();
       file.known = size;
       file.endsOpen = endsOpen;
     }

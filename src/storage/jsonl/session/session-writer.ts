@@ -19,6 +19,11 @@ const MAX_TRIES = 1_000;
 // A directory that is moved takes its open files along. So often is looked whether that has happened, in milliseconds.
 const IN_PLACE_MS = 1_000;
 
+// One update right behind another, where nobody else has written lately: that nobody did in between is only looked at after
+// the write. Were it wrong, the update would be void and decided again, which is what this look beforehand saves otherwise.
+const BURST_MS = 1;
+const ALONE_MS = 1_000;
+
 /**
  * Appends to sessions, makes and removes them. What is called here for one key, is called one after the other; other
  * processes may do the same at any moment, and nobody waits for anyone.
@@ -64,7 +69,7 @@ export class SessionWriter {
     if (entry === undefined) return false;
     const { uuid } = entry.record;
     const path = index.layout.transcript(uuid);
-    const file = this.#options.pool.find(path);
+    const file = this.#options.pool.find(uuid);
     if (file !== undefined) this.#options.pool.drop(file);
     let removed = true;
     try {
@@ -82,7 +87,7 @@ export class SessionWriter {
   #ready(index: AgentIndex, key: SessionKey): Session | undefined {
     const entry = index.entries.get(key);
     if (entry === undefined || !this.#options.reader.isWritable(entry.record.uuid)) return undefined;
-    const file = this.#options.pool.find(index.layout.transcript(entry.record.uuid));
+    const file = this.#options.pool.find(entry.record.uuid);
     if (file === undefined || performance.now() - file.namedAt > IN_PLACE_MS) return undefined;
     file.pin();
     return { entry, file };
@@ -94,8 +99,7 @@ export class SessionWriter {
       const entry = await this.#options.reader.latest(index, key);
       if (entry === undefined) return undefined;
       const { uuid } = entry.record;
-      const path = index.layout.transcript(uuid);
-      const open = pool.find(path);
+      const open = pool.find(uuid);
       if (open === undefined) {
         await this.#open(index, key, entry);
         continue;
@@ -111,7 +115,7 @@ export class SessionWriter {
     const { pool } = this.#options;
     const { uuid } = entry.record;
     try {
-      const file = await pool.open(index.layout.transcript(uuid), { create: false });
+      const file = await pool.open(uuid, index.layout.transcript(uuid), { create: false });
       file.known = entry.bytes;
       const { size, named } = file.probe();
       if (!named) pool.drop(file);
@@ -125,6 +129,9 @@ export class SessionWriter {
 
   /** Whether someone has written, or removed the session, since what is known was known. */
   #isMoved(index: AgentIndex, key: SessionKey, { entry, file }: Session): boolean {
+    const now = performance.now();
+    const alone = now - file.provenAt < BURST_MS && now - file.foreignAt > ALONE_MS;
+    if (alone && index.entries.get(key) === entry) return false;
     const { size, named } = file.probe();
     if (named && size === file.known && index.entries.get(key) === entry) return false;
     // Not `ready` any more, so that the next try looks.
@@ -175,6 +182,7 @@ export class SessionWriter {
       next = afterUpdate(entry, { start: size - bytes.length, end: size, header, entries: append, record, rev });
       file.known = size;
       file.endsOpen = false;
+      file.provenAt = performance.now();
     } else {
       const found = named ? await this.#options.reader.search(index, key, uuid, entry, rev) : undefined;
       if (found === undefined) {

@@ -18,23 +18,26 @@ export class HandlePool {
   readonly #open = new Map<string, OpenFile>();
   readonly #closing = new Set<Promise<void>>();
   readonly #limit: number;
+  #latest: OpenFile | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  find(path: string): OpenFile | undefined {
-    const file = this.#open.get(path);
-    if (file === undefined) return undefined;
-    this.#open.delete(path);
-    this.#open.set(path, file);
+  /** The open file of a transcript. */
+  find(uuid: string): OpenFile | undefined {
+    const file = this.#open.get(uuid);
+    if (file === undefined || file === this.#latest) return file;
+    this.#open.delete(uuid);
+    this.#open.set(uuid, file);
+    this.#latest = file;
     return file;
   }
 
   /** Opens for appending and keeps open. `create` fails with EEXIST when there is such a file. */
-  async open(path: string, options: { create: boolean }): Promise<OpenFile> {
+  async open(uuid: string, path: string, options: { create: boolean }): Promise<OpenFile> {
     const handle = await this.#patiently(() => open(path, options.create ? CREATE : APPEND, 0o600));
-    const file = new OpenFile(path, handle);
+    const file = new OpenFile(uuid, path, handle);
     try {
       // The umask has had its say on the mode it was made with.
       if (options.create) await handle.chmod(0o600);
@@ -42,7 +45,8 @@ export class HandlePool {
       await handle.close();
       throw error;
     }
-    this.#open.set(path, file);
+    this.#open.set(uuid, file);
+    this.#latest = file;
     this.#shrinkTo(this.#limit);
     return file;
   }
@@ -64,7 +68,8 @@ export class HandlePool {
 
   /** Lets go of a file that is not to be trusted any more. */
   drop(file: OpenFile): void {
-    if (this.#open.get(file.path) === file) this.#open.delete(file.path);
+    if (this.#open.get(file.uuid) === file) this.#open.delete(file.uuid);
+    if (this.#latest === file) this.#latest = undefined;
     this.#close(file);
   }
 
@@ -93,11 +98,9 @@ export class HandlePool {
   }
 
   #shrinkTo(limit: number): void {
-    for (const [path, file] of this.#open) {
+    for (const file of this.#open.values()) {
       if (this.#open.size <= limit) return;
-      if (file.pinned) continue;
-      this.#open.delete(path);
-      this.#close(file);
+      if (!file.pinned) this.drop(file);
     }
   }
 

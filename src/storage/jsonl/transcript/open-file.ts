@@ -7,6 +7,7 @@ const SMALL_WRITE = 32_768;
 
 /** A transcript held open for appending. Its handle is kept by a pool and may be closed whenever nobody has pinned it. */
 export class OpenFile {
+  readonly uuid: string;
   readonly path: string;
   readonly handle: FileHandle;
   /** How much of the file this process has read or written; what is behind it came from someone else. */
@@ -15,10 +16,15 @@ export class OpenFile {
   endsOpen = false;
   /** When it was last seen to be the file that its path names, in milliseconds of a clock that only goes forward. */
   namedAt = performance.now();
+  /** When it was last seen to end where this process left it. */
+  provenAt = Number.NEGATIVE_INFINITY;
+  /** When something was last found in it that came from someone else. */
+  foreignAt = Number.NEGATIVE_INFINITY;
   #pins = 0;
   #unpinned: (() => void) | undefined;
 
-  constructor(path: string, handle: FileHandle) {
+  constructor(uuid: string, path: string, handle: FileHandle) {
+    this.uuid = uuid;
     this.path = path;
     this.handle = handle;
   }
