@@ -106,19 +106,19 @@ export class AgentIndex {
     return this.#owners.markNow(key, uuid);
   }
 
-  /** Says to the others that this storage writes a session. */
-  mark(key: SessionKey, uuid: string): Promise<void> {
-    return this.#owners.mark(key, uuid);
+  /** Says to the others that this storage writes a session. Nothing is said of one that is gone by now. */
+  async mark(key: SessionKey, uuid: string): Promise<void> {
+    await this.#tell(() => this.uuidOf(key) !== uuid || this.#owners.markNow(key, uuid));
   }
 
   /** Says to the others that a transcript is there for a key. `uuidOf` then tells whether another process was first. */
-  markMade(key: SessionKey, uuid: string): Promise<void> {
-    return this.#owners.markMade(key, uuid);
+  async markMade(key: SessionKey, uuid: string): Promise<void> {
+    await this.#tell(() => this.uuidOf(key) !== undefined || this.#owners.madeNow(key, uuid));
   }
 
   /** Says to the others that a session is gone. */
   async markDeleted(key: SessionKey, uuid: string): Promise<void> {
-    await this.#owners.markDeleted(key, uuid);
+    await this.#tell(() => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid));
     this.#writer.changed(0);
   }
 
@@ -155,6 +155,11 @@ export class AgentIndex {
     this.entries.delete(key);
   }
 
+  #forgetAll(): void {
+    this.#owners.reset();
+    this.entries.clear();
+  }
+
   /** Brings everything that others have written up to date. */
   async refresh(): Promise<void> {
     await this.follow();
@@ -167,7 +172,7 @@ export class AgentIndex {
     await this.#settle(async () => {
       // A transcript without a header has only the index to say whose it is.
       const known = new Map(Array.from(this.entries.values(), ({ record }) => [record.uuid, record]));
-      for (const [key] of this.#owners.all()) this.forget(key);
+      this.#forgetAll();
       const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
       await this.#takeFromDisk(known);
       this.#rebuilt(aside);
@@ -193,6 +198,21 @@ export class AgentIndex {
     return settling;
   }
 
+  /** Says something in the journal, knowing all that has been said before. */
+  async #tell(saidNow: () => boolean): Promise<void> {
+    do {
+      await this.follow();
+      await this.#owners.begin();
+    } while (this.#settling !== undefined || !saidNow());
+  }
+
+  async #tellWhileLoading(saidNow: () => boolean): Promise<void> {
+    do {
+      await this.#owners.begin();
+      await this.#owners.readJournal();
+    } while (!saidNow());
+  }
+
   async #follow(): Promise<void> {
     if (!(await this.#owners.readJournal())) await this.#load();
   }
@@ -201,7 +221,7 @@ export class AgentIndex {
     await refuseLinks(this.layout);
     await this.#say(() => clearUp(this.layout, this.#host));
     const before = new Map(this.entries);
-    for (const key of before.keys()) this.forget(key);
+    this.#forgetAll();
     // Before the index: what the index does not say yet is in the journal as it was opened, also when it is removed meanwhile.
     await this.journal.open();
     const content = await readIndex(this.layout.index);
@@ -245,7 +265,7 @@ export class AgentIndex {
       if (slices.over) await slices.rest();
       if (onDisk.has(uuid) || (await isThere(this.layout.transcript(uuid)))) continue;
       this.#host.report({ kind: "transcript-missing", uuid });
-      if (this.uuidOf(key) === uuid) this.forget(key);
+      await this.#adoptNothing(key, uuid);
     }
     const strays: string[] = [];
     for (const uuid of onDisk) {
@@ -262,10 +282,19 @@ export class AgentIndex {
     for (const entry of found) await this.#adopt(entry);
   }
 
+  // Said, because others may have it from the same index.
+  async #adoptNothing(key: SessionKey, uuid: string): Promise<void> {
+    await this.#say(() =>
+      this.#tellWhileLoading(() => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid)),
+    );
+    if (this.uuidOf(key) === uuid) this.forget(key);
+  }
+
   async #adopt(entry: IndexEntry): Promise<void> {
     const { key, uuid } = entry.record;
     // Said in the journal, because a process that has just begun it, or another for the same key, is about to say so too.
-    if (this.uuidOf(key) === undefined && !(await this.#say(() => this.markMade(key, uuid))))
+    const said = () => this.uuidOf(key) !== undefined || this.#owners.madeNow(key, uuid);
+    if (this.uuidOf(key) === undefined && !(await this.#say(() => this.#tellWhileLoading(said))))
       this.#owners.claim(key, uuid);
     if (this.uuidOf(key) === uuid) this.remember(key, entry);
     else this.#host.report({ kind: "transcript-unclaimed", uuid });

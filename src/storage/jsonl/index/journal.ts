@@ -48,8 +48,11 @@ export class Journal {
   readonly #onMark: OnMark;
   #older: Generation[] = [];
   #current: Generation | undefined;
-  #following: Promise<boolean> | undefined;
-  #beginning: Promise<void> | undefined;
+  /** What opens, reads and closes files, one after the other. */
+  #work: Promise<unknown> = Promise.resolve();
+  #working = false;
+  /** A reading that has been asked for and not begun. */
+  #next: Promise<boolean> | undefined;
   /** Whether a generation was begun before the machine was last started: a power cut may have taken marks. */
   otherBoot = false;
 
@@ -69,7 +72,11 @@ export class Journal {
    * Opens what there is, to be read by `follow`. It must be opened before the index is read: what the index does not have yet
    * is then in one of these files, also when they are removed meanwhile.
    */
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    return this.#inTurn(() => this.#open());
+  }
+
+  async #open(): Promise<void> {
     await this.#closeFiles();
     const numbers = await this.#numbers();
     const found: Generation[] = [];
@@ -94,10 +101,12 @@ export class Journal {
    * @returns false when the thread was lost, because what came next has been removed already: the index says it by now.
    */
   follow(): Promise<boolean> {
-    this.#following ??= this.#follow().finally(() => {
-      this.#following = undefined;
+    // One that has begun may have read past the place where the next line is about to stand.
+    this.#next ??= this.#inTurn(() => {
+      this.#next = undefined;
+      return this.#follow();
     });
-    return this.#following;
+    return this.#next;
   }
 
   /**
@@ -111,8 +120,7 @@ export class Journal {
     const bytes = Buffer.from(`${JSON.stringify(mark)}\n`);
     const written = writeSync(current.file.fd, bytes);
     const { size, nlink } = fstatSync(current.file.fd);
-    if (this.#following !== undefined || written !== bytes.length || size !== current.position + written || nlink === 0)
-      return false;
+    if (this.#working || written !== bytes.length || size !== current.position + written || nlink === 0) return false;
     current.position = size;
     return true;
   }
@@ -120,16 +128,13 @@ export class Journal {
   /** Begins a journal where there is none. */
   async begin(): Promise<void> {
     if (this.#current !== undefined) return;
-    this.#beginning ??= (async () => {
-      await this.follow();
+    await this.#inTurn(async () => {
+      await this.#follow();
       if (this.#current !== undefined) return;
       await makePrivateDir(this.#dir);
       this.#current = await this.#make(1, constants.O_CREAT);
-      await this.follow();
-    })().finally(() => {
-      this.#beginning = undefined;
+      await this.#follow();
     });
-    await this.#beginning;
   }
 
   /**
@@ -167,9 +172,25 @@ export class Journal {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#following;
-    await this.#closeFiles();
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#closeFiles());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#work.then(async () => {
+      this.#working = true;
+      try {
+        return await work();
+      } finally {
+        this.#working = false;
+      }
+    });
+    // Whoever asked gets the failure; the next in turn only needs to know that it is over.
+    this.#work = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
   }
 
   async #closeFiles(): Promise<void> {
@@ -180,7 +201,7 @@ export class Journal {
   }
 
   async #follow(): Promise<boolean> {
-    if (this.#current === undefined) await this.open();
+    if (this.#current === undefined) await this.#open();
     const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
     while (waiting.length > 0) {
       const generation = waiting.shift() as Generation;

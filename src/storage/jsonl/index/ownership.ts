@@ -26,6 +26,8 @@ export class Ownership {
   readonly journal: Journal;
   readonly #uuids = new Map<SessionKey, string>();
   readonly #keys = new Map<string, SessionKey>();
+  /** Transcripts marked as made for a key that had one: should that turn out to be gone, they are next. */
+  readonly #rivals = new Map<SessionKey, string[]>();
   /** Marked by this storage in this generation of the journal. */
   readonly #marked = new Set<string>();
   /** Written by others in this generation: they may go on without saying so again. */
@@ -72,6 +74,17 @@ export class Ownership {
     this.#uuids.delete(key);
     this.#foreign.delete(key);
     this.#behind.delete(key);
+    const [next, ...others] = this.#rivals.get(key) ?? [];
+    if (next === undefined) return;
+    if (others.length > 0) this.#rivals.set(key, others);
+    else this.#rivals.delete(key);
+    this.claim(key, next);
+    this.#foreign.add(key);
+  }
+
+  /** Everything is about to be told anew. */
+  reset(): void {
+    for (const known of [this.#uuids, this.#keys, this.#rivals, this.#foreign, this.#behind]) known.clear();
   }
 
   /** Has a session looked at again. */
@@ -102,32 +115,21 @@ export class Ownership {
     return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self });
   }
 
-  /** Says to the others that this storage writes a session. Nothing is said of one that is gone by now. */
-  async mark(key: SessionKey, uuid: string): Promise<void> {
-    await this.#begin();
-    while (this.#uuids.get(key) === uuid && !this.markNow(key, uuid)) await this.readJournal();
-  }
-
   /**
-   * Says to the others that a transcript is there for a key. When it is said, `uuidOf` tells whether the key is this
-   * transcript's, or another process was first.
+   * Says to the others that a transcript is there for a key, if it can be known to count at once. If not, the journal tells
+   * when it is read; `uuidOf` then says whether the key is this transcript's, or another process was first.
    */
-  async markMade(key: SessionKey, uuid: string): Promise<void> {
-    await this.#begin();
-    while (!this.#uuids.has(key)) {
-      if (!this.#say({ key, uuid, by: this.#self, made: true })) await this.readJournal();
-    }
+  madeNow(key: SessionKey, uuid: string): boolean {
+    return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self, made: true });
   }
 
-  /** Says to the others that a session is gone. */
-  async markDeleted(key: SessionKey, uuid: string): Promise<void> {
-    await this.#begin();
-    while (this.#uuids.get(key) === uuid) {
-      if (!this.#say({ key, uuid, by: this.#self, deleted: true })) await this.readJournal();
-    }
+  /** Says to the others that a session is gone, if it can be known to count at once. */
+  deletedNow(key: SessionKey, uuid: string): boolean {
+    return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self, deleted: true });
   }
 
-  async #begin(): Promise<void> {
+  /** Begins a journal where there is none. */
+  async begin(): Promise<void> {
     await this.journal.begin();
     this.#enter(this.journal.generation);
   }
@@ -143,15 +145,32 @@ export class Ownership {
     if (!isSessionKey(key) || !isUuid(uuid) || !this.isOurs(key)) return;
     const has = this.#uuids.get(key);
     if (deleted) {
-      if (has !== uuid) return;
-      this.forget(key);
-      this.#onGone(key);
+      if (has === uuid) {
+        this.#onGone(key);
+        this.forget(key);
+      } else {
+        this.#dropRival(key, uuid);
+      }
       return;
     }
     if (has === undefined && made) this.claim(key, uuid);
-    else if (has !== uuid) return;
+    else if (has !== uuid) {
+      if (has !== undefined && made) this.#addRival(key, uuid);
+      return;
+    }
     if (by === this.#self) this.#marked.add(uuid);
     else this.#foreign.add(key);
+  }
+
+  #addRival(key: SessionKey, uuid: string): void {
+    const rivals = this.#rivals.get(key) ?? [];
+    if (!rivals.includes(uuid)) this.#rivals.set(key, [...rivals, uuid]);
+  }
+
+  #dropRival(key: SessionKey, uuid: string): void {
+    const rivals = this.#rivals.get(key)?.filter((rival) => rival !== uuid) ?? [];
+    if (rivals.length > 0) this.#rivals.set(key, rivals);
+    else this.#rivals.delete(key);
   }
 
   // In a new generation everyone says anew what they write. What others wrote in the last one is still to be looked at.
