@@ -10,8 +10,9 @@ import { type OnReport, undisturbed } from "../report.js";
 import type { Claim, EntryRange, ListQuery, SessionStorage, Updater } from "../storage.js";
 import type { Durability } from "./durability.js";
 import { closedFault, codeOf, storageFault } from "./fault.js";
-import { AgentIndex, type IndexHost } from "./index/agent-index.js";
+import { AgentIndex } from "./index/agent-index.js";
 import type { IndexEntry } from "./index/index-file.js";
+import type { IndexHost } from "./index/index-host.js";
 import { KeyedMutex } from "./keyed-mutex.js";
 import { Layout } from "./layout.js";
 import { ClaimLocks } from "./lock/claim-locks.js";
@@ -209,7 +210,8 @@ export class JsonlStorage implements SessionStorage {
       identity: { ...identity, token: this.#token },
       boot: identity.boot,
       pool: this.#pool,
-      refresh: async (index, key) => {
+      refresh: async (key) => {
+        const index = await this.#indexOf(agentId);
         await this.#mutex.run(key, () => this.#reader.latest(index, key));
       },
       isDead: async (owner, dir) => {

@@ -1,15 +1,13 @@
 import type { SessionKey } from "../../../core/key.js";
-import type { OnReport } from "../../report.js";
 import { type Commits, openCommits } from "../commit/commits.js";
-import type { Durability } from "../durability.js";
 import { isRefusal } from "../fault.js";
 import { type AgentLayout, isThere, refuseLinks, transcriptsIn } from "../layout.js";
 import { inParallel, Slices } from "../slices.js";
-import type { HandlePool } from "../transcript/handle-pool.js";
 import type { KnownSession, OnSkipped } from "../transcript/projection.js";
 import { Transcript } from "../transcript/transcript.js";
 import { clearUp } from "./clear-up.js";
 import { type IndexEntry, readIndex } from "./index-file.js";
+import type { IndexHost } from "./index-host.js";
 import { trustedEntries } from "./index-trust.js";
 import { IndexWriter } from "./index-writer.js";
 import type { Journal } from "./journal.js";
@@ -22,24 +20,6 @@ const AT_ONCE = 32;
 // So many transcripts are compared with the index when it is loaded: 20 µs each. Above it only those that the journal names
 // are, and what another tool appends to a session meanwhile is seen when that session is read.
 const VERIFIED_AT_ONCE = 1_000;
-
-/** What an index needs of the storage it belongs to. */
-export interface IndexHost {
-  /** Names the storage in the journal. */
-  token: string;
-  /** The system's name for the time since it was started; `null` where it has none. */
-  boot: string | null;
-  pool: HandlePool;
-  report: OnReport;
-  readOnly: boolean;
-  /** Brings a session's entry up to what its transcript says now. */
-  refresh(index: AgentIndex, key: SessionKey): Promise<void>;
-  durability: Durability;
-  /** Who this process is, for others to see. */
-  identity: unknown;
-  /** Whether the process that called itself this is gone for certain. */
-  isDead(identity: unknown, dir: string): Promise<boolean>;
-}
 
 /**
  * What is known of one agent's sessions: `sessions.json` in memory, kept right by what the journal says others have written,
@@ -265,7 +245,9 @@ export class AgentIndex {
       if (slices.over) await slices.rest();
       if (onDisk.has(uuid) || (await isThere(this.layout.transcript(uuid)))) continue;
       this.#host.report({ kind: "transcript-missing", uuid });
-      await this.#adoptNothing(key, uuid);
+      // Said, because others may have it from the same index.
+      const said = () => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid);
+      if (!(await this.#say(() => this.#tellWhileLoading(said)))) this.forget(key);
     }
     const strays: string[] = [];
     for (const uuid of onDisk) {
@@ -280,14 +262,6 @@ export class AgentIndex {
       report: this.#host.report,
     });
     for (const entry of found) await this.#adopt(entry);
-  }
-
-  // Said, because others may have it from the same index.
-  async #adoptNothing(key: SessionKey, uuid: string): Promise<void> {
-    await this.#say(() =>
-      this.#tellWhileLoading(() => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid)),
-    );
-    if (this.uuidOf(key) === uuid) this.forget(key);
   }
 
   async #adopt(entry: IndexEntry): Promise<void> {
@@ -306,7 +280,7 @@ export class AgentIndex {
     if (uuid === undefined) return;
     try {
       const size = await this.transcript(uuid).size();
-      if (size === undefined || size !== this.entries.get(key)?.bytes) await this.#host.refresh(this, key);
+      if (size === undefined || size !== this.entries.get(key)?.bytes) await this.#host.refresh(key);
       this.#owners.seen(key);
     } catch (error) {
       this.#host.report({ kind: "transcript-unreadable", uuid, error });
