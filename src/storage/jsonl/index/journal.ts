@@ -3,16 +3,7 @@ import { type FileHandle, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, isRefusal } from "../fault.js";
 import { makePrivateDir } from "../layout.js";
-
-/** What a process tells the others: that it writes a session, has made it, or has deleted it. */
-export interface JournalMark {
-  key: string;
-  uuid: string;
-  /** The storage that says so. */
-  by: string;
-  made?: true | undefined;
-  deleted?: true | undefined;
-}
+import { type JournalMark, readJournalLine } from "./journal-line.js";
 
 /** What is done with each mark, in the order in which they count, and the generation it was read in. */
 export type OnMark = (mark: JournalMark, generation: number) => void;
@@ -237,7 +228,7 @@ export class Journal {
     const { bytesRead } = await generation.file.read(bytes, 0, bytes.length, generation.position);
     let begin = 0;
     for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < bytesRead; at = bytes.indexOf(NEWLINE, begin)) {
-      const line = readLine(bytes.toString("utf8", begin, at));
+      const line = readJournalLine(bytes.toString("utf8", begin, at));
       begin = at + 1;
       if (line === undefined) continue;
       if ("closed" in line) {
@@ -286,27 +277,4 @@ export class Journal {
   #path(number: number): string {
     return join(this.#dir, `${String(number).padStart(9, "0")}.jsonl`);
   }
-}
-
-// A line that cannot be read was torn by a crash; its writer has not acknowledged anything on the strength of it.
-function readLine(text: string): JournalMark | { closed: true } | { boot: unknown } | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // Torn: see above.
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { key, uuid, by, made, deleted, closed, boot } = value as Record<string, unknown>;
-  if (closed === true) return { closed };
-  if (boot !== undefined) return { boot };
-  if (typeof key !== "string" || typeof uuid !== "string") return undefined;
-  return {
-    key,
-    uuid,
-    by: String(by),
-    ...(made === true ? { made } : {}),
-    ...(deleted === true ? { deleted } : {}),
-  };
 }

@@ -1,6 +1,7 @@
 import { isSessionKey, type SessionKey } from "../../../core/key.js";
 import { isUuid } from "../layout.js";
-import { Journal, type JournalMark } from "./journal.js";
+import { Journal } from "./journal.js";
+import type { JournalMark } from "./journal-line.js";
 
 interface OwnershipOptions {
   agentId: string;

@@ -1,0 +1,32 @@
+/** What a process tells the others: that it writes a session, has made it, or has deleted it. */
+export interface JournalMark {
+  key: string;
+  uuid: string;
+  /** The storage that says so. */
+  by: string;
+  made?: true | undefined;
+  deleted?: true | undefined;
+}
+
+/** A line that cannot be read was torn by a crash; its writer has not acknowledged anything on the strength of it. */
+export function readJournalLine(text: string): JournalMark | { closed: true } | { boot: unknown } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Torn: see above.
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { key, uuid, by, made, deleted, closed, boot } = value as Record<string, unknown>;
+  if (closed === true) return { closed };
+  if (boot !== undefined) return { boot };
+  if (typeof key !== "string" || typeof uuid !== "string") return undefined;
+  return {
+    key,
+    uuid,
+    by: String(by),
+    ...(made === true ? { made } : {}),
+    ...(deleted === true ? { deleted } : {}),
+  };
+}
