@@ -35,6 +35,8 @@ export class AgentIndex {
   readonly #writer: IndexWriter;
   /** Set while what is known is taken in or made anew. */
   #settling: Promise<void> | undefined;
+  /** What a power cut took could not be given back, because nothing could be written: nothing may be appended before that. */
+  #unsettled = false;
 
   private constructor(layout: AgentLayout, host: IndexHost) {
     this.layout = layout;
@@ -50,7 +52,13 @@ export class AgentIndex {
 
   static async load(layout: AgentLayout, host: IndexHost): Promise<AgentIndex> {
     const index = new AgentIndex(layout, host);
-    await index.#load();
+    try {
+      await index.#load();
+    } catch (error) {
+      // Tried again with another one.
+      await Promise.allSettled([index.commits.close(), index.journal.close()]);
+      throw error;
+    }
     return index;
   }
 
@@ -83,11 +91,15 @@ export class AgentIndex {
 
   /** Says to the others that this storage writes a session, if it can be said and known to count at once. */
   markNow(key: SessionKey, uuid: string): boolean {
-    return this.#owners.markNow(key, uuid);
+    return !this.#unsettled && this.#owners.markNow(key, uuid);
   }
 
   /** Says to the others that this storage writes a session. Nothing is said of one that is gone by now. */
   async mark(key: SessionKey, uuid: string): Promise<void> {
+    if (this.#unsettled) {
+      await clearUp(this.layout, this.#host);
+      this.#unsettled = false;
+    }
     await this.#tell(() => this.uuidOf(key) !== uuid || this.#owners.markNow(key, uuid));
   }
 
@@ -199,7 +211,7 @@ export class AgentIndex {
 
   async #load(): Promise<void> {
     await refuseLinks(this.layout);
-    await this.#say(() => clearUp(this.layout, this.#host));
+    this.#unsettled = !(await this.#say(() => clearUp(this.layout, this.#host)));
     const before = new Map(this.entries);
     this.#forgetAll();
     // Before the index: what the index does not say yet is in the journal as it was opened, also when it is removed meanwhile.

@@ -9,7 +9,9 @@ export interface JournalMark {
 }
 
 /** A line that cannot be read was torn by a crash; its writer has not acknowledged anything on the strength of it. */
-export function readJournalLine(text: string): JournalMark | { closed: true } | { boot: unknown } | undefined {
+export function readJournalLine(
+  text: string,
+): JournalMark | { closed: true; next: string | undefined } | { boot: unknown; id: string | undefined } | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -18,9 +20,9 @@ export function readJournalLine(text: string): JournalMark | { closed: true } | 
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { key, uuid, by, made, deleted, closed, boot } = value as Record<string, unknown>;
-  if (closed === true) return { closed };
-  if (boot !== undefined) return { boot };
+  const { key, uuid, by, made, deleted, closed, next, boot, id } = value as Record<string, unknown>;
+  if (closed === true) return { closed, next: typeof next === "string" ? next : undefined };
+  if (boot !== undefined) return { boot, id: typeof id === "string" ? id : undefined };
   if (typeof key !== "string" || typeof uuid !== "string") return undefined;
   return {
     key,

@@ -1,29 +1,23 @@
-import { constants, fstatSync, writeSync } from "node:fs";
-import { type FileHandle, open, readdir, unlink } from "node:fs/promises";
+import { fstatSync, writeSync } from "node:fs";
+import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { codeOf, isRefusal } from "../fault.js";
+import { codeOf } from "../fault.js";
 import { makePrivateDir } from "../layout.js";
+import {
+  closingLine,
+  type Generation,
+  isSame,
+  makeGeneration,
+  openGeneration,
+  readName,
+} from "./journal-generation.js";
 import { type JournalMark, readJournalLine } from "./journal-line.js";
 
 /** What is done with each mark, in the order in which they count, and the generation it was read in. */
 export type OnMark = (mark: JournalMark, generation: number) => void;
 
-interface Generation {
-  number: number;
-  file: FileHandle;
-  /** What has been read of it. */
-  position: number;
-  /** Why it cannot be written to, where it can only be read. */
-  refusal?: unknown;
-}
-
-const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
-const READ = constants.O_RDONLY | SAFE;
-const READ_ONLY = new TypeError("A journal that was opened to be read is not written.");
 const NAME = /^(\d{9})\.jsonl$/;
 const NEWLINE = 0x0a;
-const CLOSED = Buffer.from('{"closed":true}\n');
 
 /**
  * The order in which the processes on a directory began to write its sessions, since the index was last written.
@@ -72,7 +66,7 @@ export class Journal {
     const numbers = await this.#numbers();
     const found: Generation[] = [];
     for (const number of numbers) {
-      const generation = await this.#openGeneration(number);
+      const generation = await this.#openFile(number);
       if (generation !== undefined) found.push(generation);
     }
     this.#current = found.pop();
@@ -102,12 +96,13 @@ export class Journal {
 
   /**
    * Writes a mark.
-   * @returns whether it stands right behind what has been read. If not, `follow` tells in its place whether it counts.
+   * @returns whether it stands right behind what has been read. If not, `follow` tells in its place whether it counts, and
+   * `begin` why nothing can be written.
    */
   write(mark: JournalMark): boolean {
     const current = this.#current;
     if (current === undefined) throw new TypeError("A journal is begun before it is written.");
-    if (current.refusal !== undefined) throw current.refusal;
+    if (current.refusal !== undefined) return false;
     const bytes = Buffer.from(`${JSON.stringify(mark)}\n`);
     const written = writeSync(current.file.fd, bytes);
     const { size, nlink } = fstatSync(current.file.fd);
@@ -116,14 +111,16 @@ export class Journal {
     return true;
   }
 
-  /** Begins a journal where there is none. */
+  /** Begins a journal where there is none. @throws why nothing can be written, where it can only be read. */
   async begin(): Promise<void> {
-    if (this.#current !== undefined) return;
+    if (this.#current !== undefined) return this.#writeAgain(this.#current);
     await this.#inTurn(async () => {
       await this.#follow();
       if (this.#current !== undefined) return;
       await makePrivateDir(this.#dir);
-      this.#current = await this.#make(1, constants.O_CREAT);
+      const first = await makeGeneration(this.#path(1), 1, this.#boot, { alone: false });
+      await first.file.close();
+      // Others may have begun and gone on while this process slept.
       await this.#follow();
     });
   }
@@ -134,21 +131,28 @@ export class Journal {
    */
   async rotate(): Promise<number | undefined> {
     await this.begin();
-    const { number, file, refusal } = this.#current as Generation;
-    if (refusal !== undefined) throw refusal;
-    let next: Generation;
+    return this.#inTurn(() => this.#rotate());
+  }
+
+  async #rotate(): Promise<number | undefined> {
+    if (!(await this.#follow())) return undefined;
+    const current = this.#current as Generation;
+    if (current.refusal !== undefined) throw current.refusal;
+    let next: Generation | undefined;
     try {
-      next = await this.#make(number + 1, constants.O_CREAT | constants.O_EXCL);
+      next = await makeGeneration(this.#path(current.number + 1), current.number + 1, this.#boot, { alone: true });
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;
       // Whoever began it may have died before closing this one.
-      writeSync(file.fd, CLOSED);
-      await this.follow();
-      return undefined;
+      next = await this.#openFile(current.number + 1);
     }
+    if (next === undefined) return undefined;
+    await readName(next);
     await next.file.close();
-    writeSync(file.fd, CLOSED);
-    return (await this.follow()) ? number : undefined;
+    // If this process slept meanwhile, the generation was closed by others, who removed it and the next, and what was made
+    // just now follows on nothing: the line that closed it names another one.
+    writeSync(current.file.fd, closingLine(next.id));
+    return (await this.#follow()) ? current.number : undefined;
   }
 
   /** Removes the generations up to a number: the index has what they said. */
@@ -196,20 +200,21 @@ export class Journal {
     const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
     while (waiting.length > 0) {
       const generation = waiting.shift() as Generation;
-      const closed = await this.#read(generation);
-      if (waiting.length > 0) {
-        // A successor is there, so this one is over, also when whoever began the next died before saying so.
-        if (!closed && generation.refusal === undefined) {
-          writeSync(generation.file.fd, CLOSED);
-          await this.#read(generation);
-        }
+      await this.#read(generation);
+      const successor = waiting[0];
+      if (successor !== undefined) {
+        // It is over, also when whoever began the next died before saying so.
+        if (generation.closed === undefined) await this.#closeFor(generation, successor);
         this.#older = this.#older.filter((older) => older !== generation);
         await generation.file.close();
-        continue;
-      }
-      if (closed) {
-        const next = await this.#openGeneration(generation.number + 1);
+      } else if (generation.closed !== undefined) {
+        const next = await this.#openFile(generation.number + 1);
         if (next === undefined) return false;
+        await readName(next);
+        if (generation.closed.next !== undefined && next.id !== generation.closed.next) {
+          await next.file.close();
+          return false;
+        }
         this.#current = next;
         await generation.file.close();
         waiting.push(next);
@@ -220,10 +225,17 @@ export class Journal {
     return true;
   }
 
-  /** Hands on what stands behind the position. @returns whether the generation is closed. */
-  async #read(generation: Generation): Promise<boolean> {
+  async #closeFor(generation: Generation, successor: Generation): Promise<void> {
+    if (generation.refusal !== undefined) return;
+    await readName(successor);
+    writeSync(generation.file.fd, closingLine(successor.id));
+    await this.#read(generation);
+  }
+
+  /** Hands on what stands behind the position. */
+  async #read(generation: Generation): Promise<void> {
     const { size } = await generation.file.stat();
-    if (size <= generation.position) return false;
+    if (size <= generation.position || generation.closed !== undefined) return;
     const bytes = Buffer.allocUnsafe(size - generation.position);
     const { bytesRead } = await generation.file.read(bytes, 0, bytes.length, generation.position);
     let begin = 0;
@@ -232,14 +244,17 @@ export class Journal {
       begin = at + 1;
       if (line === undefined) continue;
       if ("closed" in line) {
-        generation.position += begin;
-        return true;
+        generation.closed = { next: line.next };
+        break;
       }
-      if ("boot" in line) this.otherBoot ||= line.boot !== this.#boot;
-      else this.#onMark(line, generation.number);
+      if ("boot" in line) {
+        generation.id ??= line.id;
+        this.otherBoot ||= line.boot !== this.#boot;
+      } else {
+        this.#onMark(line, generation.number);
+      }
     }
     generation.position += begin;
-    return false;
   }
 
   async #numbers(): Promise<number[]> {
@@ -255,23 +270,25 @@ export class Journal {
     }
   }
 
-  async #openGeneration(number: number): Promise<Generation | undefined> {
-    const path = this.#path(number);
-    try {
-      if (this.#readOnly) return { number, file: await open(path, READ), position: 0, refusal: READ_ONLY };
-      return { number, file: await open(path, APPEND), position: 0 };
-    } catch (error) {
-      if (codeOf(error) === "ENOENT") return undefined;
-      if (!isRefusal(error)) throw error;
-      return { number, file: await open(path, READ), position: 0, refusal: error };
+  // What was refused when it was opened may be allowed by now.
+  async #writeAgain(generation: Generation): Promise<void> {
+    const { file, refusal } = generation;
+    if (refusal === undefined) return;
+    if (this.#readOnly) throw refusal;
+    const again = await this.#openFile(generation.number);
+    const mayWrite = again !== undefined && again.refusal === undefined && (await isSame(file, again.file));
+    if (mayWrite && generation.file === file) {
+      generation.file = again.file;
+      generation.refusal = undefined;
+      await file.close();
+      return;
     }
+    await again?.file.close();
+    if (generation.refusal !== undefined) throw refusal;
   }
 
-  async #make(number: number, flags: number): Promise<Generation> {
-    const file = await open(this.#path(number), APPEND | flags, 0o600);
-    await file.chmod(0o600);
-    writeSync(file.fd, `${JSON.stringify({ boot: this.#boot })}\n`);
-    return { number, file, position: 0 };
+  #openFile(number: number): Promise<Generation | undefined> {
+    return openGeneration(this.#path(number), number, this.#readOnly);
   }
 
   #path(number: number): string {

@@ -112,6 +112,8 @@ export class Ownership {
 
   /** Says to the others that this storage writes a session, if it can be said and known to count at once. */
   markNow(key: SessionKey, uuid: string): boolean {
+    // Writing the index begins a generation without asking here.
+    this.#enter(this.journal.generation);
     if (this.#marked.has(uuid)) return true;
     return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self });
   }

@@ -1,9 +1,11 @@
-import { fstatSync, writeSync } from "node:fs";
-import { type FileHandle, stat } from "node:fs/promises";
+import { constants, fstatSync, writeSync } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { codeOf } from "../fault.js";
 
 /** Up to this size a write into the system's cache takes less time than handing it to another thread would. */
 const SMALL_WRITE = 32_768;
+
+const REWRITE = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** A transcript held open for appending. Its handle is kept by a pool and may be closed whenever nobody has pinned it. */
 export class OpenFile {
@@ -77,6 +79,26 @@ export class OpenFile {
     } catch (error) {
       if (codeOf(error) === "ENOENT") return false;
       throw error;
+    }
+  }
+
+  /**
+   * Overwrites with spaces what this process wrote behind an offset and what does not count: to other tools its lines would
+   * look like messages. Nobody else writes there, and nothing in it was acknowledged.
+   */
+  async blank(bytes: Buffer, from: number): Promise<void> {
+    const { size, ino } = await this.handle.stat();
+    const behind = Buffer.alloc(Math.max(0, size - from));
+    await this.handle.read(behind, 0, behind.length, from);
+    const at = behind.indexOf(bytes);
+    if (at < 0) return;
+    // What is open for appending writes at the end, wherever it is told to.
+    const file = await open(this.path, REWRITE);
+    try {
+      if ((await file.stat()).ino !== ino) return;
+      await file.write(Buffer.alloc(bytes.length - 1, " "), 0, bytes.length - 1, from + at);
+    } finally {
+      await file.close();
     }
   }
 

@@ -171,6 +171,7 @@ class Assembly {
 function readLine(line: Line, number: number): Part | "blank" | undefined {
   const text = trim(line.text);
   if (text === "") return line.text.includes("\0") ? undefined : "blank";
+  if (text.startsWith(" ") && text.trim() === "") return "blank";
   let read: { said: Record<string, unknown>; frame: Frame } | undefined;
   try {
     read = parse(text);

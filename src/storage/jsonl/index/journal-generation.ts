@@ -1,0 +1,79 @@
+import { randomUUID } from "node:crypto";
+import { constants, writeSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { codeOf, isRefusal } from "../fault.js";
+import { readJournalLine } from "./journal-line.js";
+
+/** One file of a journal. */
+export interface Generation {
+  number: number;
+  file: FileHandle;
+  /** What has been read of it. */
+  position: number;
+  /** The name that its first line gives it. */
+  id?: string | undefined;
+  /** It is over, and what stands behind the line that says so does not count. `next` names the one after it. */
+  closed?: { next: string | undefined } | undefined;
+  /** Why it cannot be written to, where it can only be read. */
+  refusal?: unknown;
+}
+
+const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
+const READ = constants.O_RDONLY | SAFE;
+const READ_ONLY = new TypeError("A journal that was opened to be read is not written.");
+const NEWLINE = 0x0a;
+// More than a first line takes.
+const NAME_BYTES = 512;
+
+/** Opens a file of a journal, to be read only where it cannot be written. `undefined` when there is none. */
+export async function openGeneration(path: string, number: number, readOnly: boolean): Promise<Generation | undefined> {
+  try {
+    if (readOnly) return { number, file: await open(path, READ), position: 0, refusal: READ_ONLY };
+    return { number, file: await open(path, APPEND), position: 0 };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    if (!isRefusal(error)) throw error;
+    return { number, file: await open(path, READ), position: 0, refusal: error };
+  }
+}
+
+/** Makes a file of a journal. `alone`: fails with EEXIST when there is one, instead of sharing it. */
+export async function makeGeneration(
+  path: string,
+  number: number,
+  boot: string | null,
+  { alone }: { alone: boolean },
+): Promise<Generation> {
+  const file = await open(path, APPEND | constants.O_CREAT | (alone ? constants.O_EXCL : 0), 0o600);
+  try {
+    await file.chmod(0o600);
+    const id = randomUUID();
+    writeSync(file.fd, `${JSON.stringify({ boot, id })}\n`);
+    return { number, file, position: 0, id };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Finds out the name of a file of a journal, without taking in what it says. */
+export async function readName(generation: Generation): Promise<void> {
+  if (generation.id !== undefined) return;
+  const head = Buffer.alloc(NAME_BYTES);
+  const { bytesRead } = await generation.file.read(head, 0, NAME_BYTES, 0);
+  const end = head.subarray(0, bytesRead).indexOf(NEWLINE);
+  const line = end < 0 ? undefined : readJournalLine(head.toString("utf8", 0, end));
+  if (line !== undefined && "boot" in line) generation.id = line.id;
+}
+
+/** The last line of a file of a journal. */
+export function closingLine(next: string | undefined): string {
+  return `${JSON.stringify({ closed: true, ...(next === undefined ? {} : { next }) })}\n`;
+}
+
+/** Whether two handles are on the same file. */
+export async function isSame(one: FileHandle, other: FileHandle): Promise<boolean> {
+  const [a, b] = await Promise.all([one.stat(), other.stat()]);
+  return a.ino === b.ino && a.dev === b.dev;
+}
