@@ -15,6 +15,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** A fault of the system as an error of the library, which says what to do about it. Everything else passes as it is. */
 export function storageFault(error: unknown, operation: string, key?: string): unknown {
+  // Of several the first says what to do; those behind it seldom have another cause.
+  if (error instanceof AggregateError) return storageFault(error.errors[0], operation, key);
   if (isSessionError(error) || typeof error !== "object" || error === null || !("syscall" in error)) return error;
   const code = codeOf(error) ?? "unknown";
   return new StorageError(

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { chmod, lstat, mkdir, open, readdir } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { chmod, chown, type FileHandle, lstat, mkdir, open, readdir, rename, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { isAgentId } from "../../core/key.js";
 import { InvalidSessionKeyError, StorageError } from "../../errors.js";
 import { codeOf } from "./fault.js";
@@ -68,6 +68,25 @@ export class AgentLayout {
     return join(this.dir, `${uuid}.jsonl`);
   }
 
+  /** Where a transcript is written before anybody is told of it. */
+  unnamed(uuid: string): string {
+    return join(this.journal, `${basename(this.transcript(uuid))}.new`);
+  }
+
+  /**
+   * Gives a transcript that was marked as made its name. Whoever learns of it may do it: its maker may have died.
+   * @returns whether it is there.
+   */
+  async giveName(uuid: string): Promise<boolean> {
+    try {
+      await rename(this.unnamed(uuid), this.transcript(uuid));
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      return isThere(this.transcript(uuid));
+    }
+  }
+
   lock(uuid: string): string {
     return `${this.transcript(uuid)}.lock`;
   }
@@ -131,9 +150,36 @@ export async function makePrivateDir(dir: string, { durable = false } = {}): Pro
   if (first === undefined) return;
   for (let made = dir; ; made = dirname(made)) {
     await chmod(made, 0o700);
-    if (durable) await syncDirectory(dirname(made));
-    if (made === first || dirname(made) === made) return;
+    if (made === first || dirname(made) === made) break;
   }
+  const made: string[] = [];
+  for (let at = dir; ; at = dirname(at)) {
+    made.unshift(at);
+    if (at === first || dirname(at) === at) break;
+  }
+  for (const each of made) {
+    const owner = await ownerFor(each);
+    if (owner !== undefined) await chown(each, owner.uid, owner.gid);
+    if (durable) await syncDirectory(dirname(each));
+  }
+}
+
+/**
+ * Who is to own what is made in a place, where that is not this process: an operator who works as root on a bot's store must
+ * not leave the bot files that it may not read.
+ */
+export async function ownerFor(path: string): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const { uid, gid } = await stat(dirname(path));
+  return uid === 0 ? undefined : { uid, gid };
+}
+
+/** Makes a file that was just made private, and its directory's owner's. */
+export async function ownPrivately(file: FileHandle, path: string): Promise<void> {
+  // The umask has had its say on the mode it was made with.
+  await file.chmod(0o600);
+  const owner = await ownerFor(path);
+  if (owner !== undefined) await file.chown(owner.uid, owner.gid);
 }
 
 /** Makes names that were made or removed in a directory survive a power cut. */

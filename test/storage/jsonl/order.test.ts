@@ -58,17 +58,20 @@ test("S5 of two updates that two processes decided on the same one, the first co
   const said = ["1", "2", "3", "4"];
   await readings(dir, uuid, [...lines.slice(0, -1), late, ...lines.slice(-1)], said);
   await readings(dir, uuid, [...lines, late], said);
-  // What was decided on the void one is void with it.
-  const onLate = late
-    .replace('"late"', '"later"')
-    .replace("other.1", "other.2")
-    .replace(/"_on":"[^"]+"/, '"_on":"other.1"');
-  await readings(dir, uuid, [...lines.slice(0, -1), late, onLate, ...lines.slice(-1)], said);
 });
 
 test("S5 an update that someone copied to the end of its file counts once", async () => {
   const { dir, uuid, lines } = await fourUpdates();
   for (const copied of lines.slice(2)) await readings(dir, uuid, [...lines, copied], ["1", "2", "3", "4"]);
+});
+
+test("G11 a line put in, copied or moved by hand takes nothing else with it", async () => {
+  const { dir, uuid, lines } = await fourUpdates();
+  const [header = "", first = "", second = "", third = "", fourth = ""] = lines;
+  const byHand = JSON.stringify({ role: "user", content: "by hand", timestamp: "2026-03-18T10:00:09.000Z" });
+  await readings(dir, uuid, [header, first, second, byHand, third, fourth], ["1", "2", "by hand", "3", "4"]);
+  await readings(dir, uuid, [header, first, second, first, third, fourth], ["1", "2", "3", "4"]);
+  await readings(dir, uuid, [header, first, third, second, fourth], ["1", "3", "2", "4"]);
 });
 
 test("G11 an update whose predecessor is not there any more counts", async () => {

@@ -3,7 +3,7 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
-import { syncDirectory } from "../layout.js";
+import { ownPrivately, syncDirectory } from "../layout.js";
 import { encodeRecords, type LogRecord, ownerLine } from "./commit-record.js";
 import { SAFELY, syncInPlace } from "./commit-sync.js";
 
@@ -79,7 +79,7 @@ export class CommitLog {
       // First of all: a log that does not say whose it is may be taken for one that a dead process left.
       await this.#append(file, ownerLine(this.#owner));
       // The umask has had its say on the mode it was made with.
-      await file.chmod(0o600);
+      await ownPrivately(file, this.path);
       await syncDirectory(dirname(this.path));
       if ((await file.stat()).nlink > 0) return file;
       throw new StorageError("A commit log was removed while it was made.", { operation: "storage.update" });

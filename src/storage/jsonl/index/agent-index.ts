@@ -37,6 +37,11 @@ export class AgentIndex {
   #settling: Promise<void> | undefined;
   /** What a power cut took could not be given back, because nothing could be written: nothing may be appended before that. */
   #unsettled = false;
+  /** What is known is not all there is, because taking it in failed half way: nothing is believed before that is repeated. */
+  #partial = false;
+  /** Transcripts that could not be read, and what an index had to say of those that do not say themselves whose they are. */
+  #named: ReadonlyMap<string, KnownSession> = new Map();
+  #unread: ReadonlySet<string> = new Set();
 
   private constructor(layout: AgentLayout, host: IndexHost) {
     this.layout = layout;
@@ -80,13 +85,13 @@ export class AgentIndex {
 
   /** Whether there is something to `follow`. */
   get moved(): boolean {
-    return this.#settling !== undefined || this.journal.moved;
+    return this.#settling !== undefined || this.#partial || this.journal.moved;
   }
 
   /** Takes in what other processes have said since. Free when they have said nothing. */
   async follow(): Promise<void> {
     while (this.#settling !== undefined) await this.#settling;
-    if (this.journal.moved) await this.#settle(() => this.#follow());
+    if (this.moved || this.#unread.size > 0) await this.#settle(() => this.#follow());
   }
 
   /** Says to the others that this storage writes a session, if it can be said and known to count at once. */
@@ -164,9 +169,11 @@ export class AgentIndex {
     await this.#settle(async () => {
       // A transcript without a header has only the index to say whose it is.
       const known = new Map(Array.from(this.entries.values(), ({ record }) => [record.uuid, record]));
+      this.#partial = true;
       this.#forgetAll();
       const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
       await this.#takeFromDisk(known);
+      this.#partial = false;
       this.#rebuilt(aside);
     });
   }
@@ -206,10 +213,12 @@ export class AgentIndex {
   }
 
   async #follow(): Promise<void> {
-    if (!(await this.#owners.readJournal())) await this.#load();
+    if (this.#partial || !(await this.#owners.readJournal())) await this.#load();
+    else if (this.#unread.size > 0) await this.#takeStrays([...this.#unread], this.#named);
   }
 
   async #load(): Promise<void> {
+    this.#partial = true;
     await refuseLinks(this.layout);
     this.#unsettled = !(await this.#say(() => clearUp(this.layout, this.#host)));
     const before = new Map(this.entries);
@@ -234,10 +243,11 @@ export class AgentIndex {
       for (const key of this.entries.keys()) this.#owners.watch(key);
     if (content.state === "unreadable") this.#rebuilt(this.#host.readOnly ? undefined : await this.#writer.setAside());
     else if (content.state === "missing" && this.#owners.size > 0) this.#rebuilt(undefined);
+    this.#partial = false;
   }
 
   // What is said beside reading need not be said where nothing can be written.
-  async #say(saying: () => Promise<void>): Promise<boolean> {
+  async #say(saying: () => Promise<unknown>): Promise<boolean> {
     if (this.#host.readOnly) return false;
     try {
       await saying();
@@ -256,6 +266,7 @@ export class AgentIndex {
     for (const [key, uuid] of this.#owners.all()) {
       if (slices.over) await slices.rest();
       if (onDisk.has(uuid) || (await isThere(this.layout.transcript(uuid)))) continue;
+      if (await this.#say(() => this.layout.giveName(uuid))) if (await isThere(this.layout.transcript(uuid))) continue;
       this.#host.report({ kind: "transcript-missing", uuid });
       // Said, because others may have it from the same index.
       const said = () => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid);
@@ -266,13 +277,22 @@ export class AgentIndex {
       if (slices.over) await slices.rest();
       if (this.keyOf(uuid) === undefined) strays.push(uuid);
     }
-    const found = await readStrays(strays, {
+    await this.#takeStrays(strays, known);
+  }
+
+  async #takeStrays(strays: readonly string[], known: ReadonlyMap<string, KnownSession>): Promise<void> {
+    const { found, unread } = await readStrays(strays, {
       agentId: this.layout.agentId,
       transcript: (uuid) => this.transcript(uuid),
       known,
       onSkipped: this.onSkipped,
-      report: this.#host.report,
+      // Said once.
+      report: (report) => {
+        if (report.kind !== "transcript-unreadable" || !this.#unread.has(report.uuid)) this.#host.report(report);
+      },
     });
+    this.#unread = new Set(unread);
+    this.#named = known;
     for (const entry of found) await this.#adopt(entry);
   }
 

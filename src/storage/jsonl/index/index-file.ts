@@ -8,7 +8,7 @@ import type { SessionRecord } from "../../../core/record.js";
 import { StorageError } from "../../../errors.js";
 import { hasRecordFacts, isCount } from "../../record-shape.js";
 import { codeOf } from "../fault.js";
-import { isUuid, syncDirectory } from "../layout.js";
+import { isUuid, ownerFor, syncDirectory } from "../layout.js";
 import { Slices } from "../slices.js";
 import { keepSignals } from "./signals.js";
 
@@ -72,7 +72,8 @@ export async function writeIndex(
   const staged = join(stagingDir, `sessions.json.${randomUUID()}.tmp`);
   try {
     keepSignals();
-    await writeFileAtomic(staged, bytes, { mode: 0o600, ...(await ownership(path)) });
+    const chown = await ownerFor(path);
+    await writeFileAtomic(staged, bytes, { mode: 0o600, ...(chown === undefined ? {} : { chown }) });
     const { size } = await stat(staged);
     if (size !== bytes.length) {
       throw new StorageError("The index was written short, so the old one was kept. The disk is probably full.", {
@@ -129,13 +130,6 @@ async function parseLines(text: string): Promise<[string, unknown][] | undefined
     if (slices.over) await slices.rest();
   }
   return values;
-}
-
-// An operator who works as root on a bot's store must not leave the bot an index that it may not read.
-async function ownership(path: string): Promise<{ chown?: { uid: number; gid: number } }> {
-  if (process.getuid?.() !== 0) return {};
-  const { uid, gid } = await stat(dirname(path));
-  return { chown: { uid, gid } };
 }
 
 /** Moves what cannot be read out of the way without losing a byte of it. `undefined` when there is nothing any more. */

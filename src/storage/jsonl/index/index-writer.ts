@@ -1,4 +1,4 @@
-import { readdir, unlink } from "node:fs/promises";
+import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { OnReport } from "../../report.js";
 import { codeOf } from "../fault.js";
@@ -14,6 +14,8 @@ const LOOK_AGAIN_MS = 500;
 // A writer that was killed keeps the others from writing the index for so long; nothing waits for it but `sessions.json`.
 const LOCK_STALE_MS = 5_000;
 const LOCK_UPDATE_MS = 1_000;
+
+const ABANDONED_MS = 600_000;
 
 /** What the writer of an index needs of it. */
 export interface WritableIndex {
@@ -156,14 +158,19 @@ export class IndexWriter {
   async #removeLeftovers(): Promise<void> {
     const { journal } = this.#index.layout;
     for (const name of await readdir(journal)) {
-      if (!name.startsWith("sessions.json.")) continue;
+      const path = join(journal, name);
       try {
-        await unlink(join(journal, name));
+        if (name.startsWith("sessions.json.") || (name.endsWith(".new") && (await isOld(path)))) await unlink(path);
       } catch (error) {
         if (codeOf(error) !== "ENOENT") throw error;
       }
     }
   }
+}
+
+// A transcript that was never told of to anybody. Its maker may still be at it.
+async function isOld(path: string): Promise<boolean> {
+  return Date.now() - (await stat(path)).mtimeMs > ABANDONED_MS;
 }
 
 async function lock({ index, journal }: AgentLayout): Promise<(() => Promise<void>) | undefined> {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { constants, writeSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf, isRefusal } from "../fault.js";
+import { ownPrivately } from "../layout.js";
 import { readJournalLine } from "./journal-line.js";
 
 /** One file of a journal. */
@@ -33,8 +34,9 @@ export async function openGeneration(path: string, number: number, readOnly: boo
     return { number, file: await open(path, APPEND), position: 0 };
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
-    if (!isRefusal(error)) throw error;
-    return { number, file: await open(path, READ), position: 0, refusal: error };
+    if (readOnly || !isRefusal(error)) throw error;
+    const reading = await openGeneration(path, number, true);
+    return reading && { ...reading, refusal: error };
   }
 }
 
@@ -47,7 +49,7 @@ export async function makeGeneration(
 ): Promise<Generation> {
   const file = await open(path, APPEND | constants.O_CREAT | (alone ? constants.O_EXCL : 0), 0o600);
   try {
-    await file.chmod(0o600);
+    await ownPrivately(file, path);
     const id = randomUUID();
     writeSync(file.fd, `${JSON.stringify({ boot, id })}\n`);
     return { number, file, position: 0, id };
@@ -73,6 +75,16 @@ export function closingLine(next: string | undefined): string {
 }
 
 /** Whether two handles are on the same file. */
+/** For one that nobody else knows of yet. */
+export async function readNameOrClose(generation: Generation): Promise<void> {
+  try {
+    await readName(generation);
+  } catch (error) {
+    await Promise.allSettled([generation.file.close()]);
+    throw error;
+  }
+}
+
 export async function isSame(one: FileHandle, other: FileHandle): Promise<boolean> {
   const [a, b] = await Promise.all([one.stat(), other.stat()]);
   return a.ino === b.ino && a.dev === b.dev;

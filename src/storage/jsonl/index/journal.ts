@@ -10,6 +10,7 @@ import {
   makeGeneration,
   openGeneration,
   readName,
+  readNameOrClose,
 } from "./journal-generation.js";
 import { type JournalMark, readJournalLine } from "./journal-line.js";
 
@@ -147,7 +148,7 @@ export class Journal {
       next = await this.#openFile(current.number + 1);
     }
     if (next === undefined) return undefined;
-    await readName(next);
+    await readNameOrClose(next);
     await next.file.close();
     // If this process slept meanwhile, the generation was closed by others, who removed it and the next, and what was made
     // just now follows on nothing: the line that closed it names another one.
@@ -210,7 +211,7 @@ export class Journal {
       } else if (generation.closed !== undefined) {
         const next = await this.#openFile(generation.number + 1);
         if (next === undefined) return false;
-        await readName(next);
+        await readNameOrClose(next);
         if (generation.closed.next !== undefined && next.id !== generation.closed.next) {
           await next.file.close();
           return false;

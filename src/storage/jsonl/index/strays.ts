@@ -20,16 +20,22 @@ interface StrayOptions {
 }
 
 /** Reads transcripts that nobody has told of. The one last active first: of two of one key, it has it. */
-export async function readStrays(uuids: Iterable<string>, options: StrayOptions): Promise<IndexEntry[]> {
+export async function readStrays(
+  uuids: Iterable<string>,
+  options: StrayOptions,
+): Promise<{ found: IndexEntry[]; unread: string[] }> {
   const found: IndexEntry[] = [];
+  const unread: string[] = [];
   await inParallel(uuids, AT_ONCE, async (uuid) => {
     const entry = await readStray(uuid, options);
-    if (entry !== undefined) found.push(entry);
+    if (entry === "unreadable") unread.push(uuid);
+    else if (entry !== undefined) found.push(entry);
   });
-  return found.sort((a, b) => (a.record.lastActive < b.record.lastActive ? 1 : -1));
+  found.sort((a, b) => (a.record.lastActive < b.record.lastActive ? 1 : -1));
+  return { found, unread };
 }
 
-async function readStray(uuid: string, options: StrayOptions): Promise<IndexEntry | undefined> {
+async function readStray(uuid: string, options: StrayOptions): Promise<IndexEntry | "unreadable" | undefined> {
   const { agentId, known, onSkipped, report } = options;
   const transcript = options.transcript(uuid);
   try {
@@ -40,7 +46,9 @@ async function readStray(uuid: string, options: StrayOptions): Promise<IndexEntr
     report({ kind: "transcript-unclaimed", uuid });
   } catch (error) {
     // One that was removed meanwhile is nothing to tell; one that cannot be read must not take the others with it.
-    if (codeOf(error) !== "ENOENT") report({ kind: "transcript-unreadable", uuid, error });
+    if (codeOf(error) === "ENOENT") return undefined;
+    report({ kind: "transcript-unreadable", uuid, error });
+    return "unreadable";
   }
   return undefined;
 }

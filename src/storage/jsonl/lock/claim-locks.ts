@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { SessionKey } from "../../../core/key.js";
 import type { Hold } from "../../claims.js";
+import { storageFault } from "../fault.js";
 import { type AgentLayout, makePrivateDir } from "../layout.js";
 import { OwnerLock } from "./owner-lock.js";
 
@@ -36,9 +37,13 @@ export class ClaimLocks {
     return {
       lost: lock.lost,
       isHeld: () => lock.isHeld(),
-      release: () => {
+      release: async () => {
         this.#unseen.delete(token);
-        return lock.release();
+        try {
+          await lock.release();
+        } catch (error) {
+          throw storageFault(error, "claim", key);
+        }
       },
     };
   }

@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import { type FileHandle, link, lstat, open, unlink } from "node:fs/promises";
 import { codeOf } from "../fault.js";
+import { ownPrivately } from "../layout.js";
 
 // A file system may keep times in steps of two seconds: a smaller one would not be seen when the clock has been set back.
 const SMALLEST_BEAT_MS = 2000;
@@ -138,8 +139,7 @@ export async function unlinkIfThere(path: string): Promise<void> {
 async function openNew(path: string, text: string): Promise<FileHandle> {
   const file = await open(path, "wx", 0o600);
   try {
-    // The umask may have taken some away.
-    await file.chmod(0o600);
+    await ownPrivately(file, path);
     await file.writeFile(text);
     return file;
   } catch (error) {

@@ -1,4 +1,5 @@
 import { unlink } from "node:fs/promises";
+import type { HeaderEntry } from "../../../core/entry.js";
 import type { SessionKey } from "../../../core/key.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { StorageError } from "../../../errors.js";
@@ -7,7 +8,7 @@ import type { Durability } from "../durability.js";
 import { codeOf } from "../fault.js";
 import type { AgentIndex } from "../index/agent-index.js";
 import type { IndexEntry } from "../index/index-file.js";
-import { isUuid, makePrivateDir, syncDirectory } from "../layout.js";
+import { isThere, isUuid, makePrivateDir, syncDirectory } from "../layout.js";
 import type { HandlePool } from "../transcript/handle-pool.js";
 import type { OpenFile } from "../transcript/open-file.js";
 import { afterUpdate } from "../transcript/projection.js";
@@ -43,47 +44,68 @@ export async function createSession(
   const own = follows ? undefined : record;
   const bytes = Buffer.from(encodeUpdate({ header, entries: lines, record: own, rev, on: undefined }));
   await makePrivateDir(index.layout.dir, { durable: durability === "always" });
-  const file = await createFile(uuid, index.layout.transcript(uuid), key, pool);
+  const file = await createFile(uuid, index, key, pool);
   try {
     if ((await file.write(bytes)) !== bytes.length) throw writtenShort(key);
-    if (durability === "always") {
-      await file.datasync();
-      await syncDirectory(index.layout.dir);
-    }
-    // With its content in place: whoever learns of it can read it.
+    if (durability === "always") await file.datasync();
+    // With its content there: whoever learns of it can read it. Before it has its name: one that nobody was told of must not
+    // be found later, when its key may have been deleted.
     await index.markMade(key, uuid);
-  } catch (error) {
-    await takeBack(file, pool);
-    throw error;
-  }
-  if (index.uuidOf(key) !== uuid) {
     // Another process was first; nobody has heard of this one.
-    await takeBack(file, pool);
-    return undefined;
+    if (index.uuidOf(key) !== uuid) return await takeBack(file, index, pool);
+    await index.layout.giveName(uuid);
+    if (durability === "always") await syncDirectory(index.layout.dir);
+    return keepMade(index, key, file, { before, record, append, header, rev, bytes: bytes.length }, reader);
+  } catch (error) {
+    await takeBack(file, index, pool);
+    throw error;
+  } finally {
+    file.unpin();
   }
-  file.known = bytes.length;
-  reader.made(uuid);
+}
+
+function keepMade(
+  index: AgentIndex,
+  key: SessionKey,
+  file: OpenFile,
+  made: Pick<CheckedChange, "before" | "record" | "append"> & { header: HeaderEntry; rev: string; bytes: number },
+  reader: SessionReader,
+): Updated {
+  const { before, record, append, header, rev, bytes } = made;
+  file.known = bytes;
+  reader.made(before.uuid);
   const start: IndexEntry = { record: before, bytes: 0, windowStart: 0, skipped: 0 };
-  const next = afterUpdate(start, { start: 0, end: bytes.length, header, entries: append, record, rev });
-  index.set(key, next, bytes.length);
+  const next = afterUpdate(start, { start: 0, end: bytes, header, entries: append, record, rev });
+  index.set(key, next, bytes);
   return { record: next.record };
 }
 
-async function createFile(uuid: string, path: string, key: SessionKey, pool: HandlePool): Promise<OpenFile> {
+async function createFile(uuid: string, index: AgentIndex, key: SessionKey, pool: HandlePool): Promise<OpenFile> {
+  const { layout } = index;
+  if (await isThere(layout.transcript(uuid))) throw uuidTaken(key);
+  await makePrivateDir(layout.journal);
   try {
-    return await pool.open(uuid, path, { create: true });
+    const file = await pool.open(uuid, layout.unnamed(uuid), { create: true });
+    file.path = layout.transcript(uuid);
+    return file;
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
-    throw new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });
+    throw uuidTaken(key);
   }
 }
 
-async function takeBack(file: OpenFile, pool: HandlePool): Promise<void> {
+function uuidTaken(key: SessionKey): StorageError {
+  return new StorageError("This uuid names another session's transcript.", { operation: "storage.update", key });
+}
+
+async function takeBack(file: OpenFile, { layout }: AgentIndex, pool: HandlePool): Promise<undefined> {
   pool.drop(file);
-  try {
-    await unlink(file.path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
+  for (const path of [layout.unnamed(file.uuid), file.path]) {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+    }
   }
 }
 

@@ -1,11 +1,16 @@
+import { setTimeout } from "node:timers/promises";
 import { TRANSCRIPT_VERSION } from "../../../core/entry.js";
 import type { SessionKey } from "../../../core/key.js";
 import type { OnReport } from "../../report.js";
-import { codeOf } from "../fault.js";
+import { codeOf, isRefusal } from "../fault.js";
 import type { AgentIndex } from "../index/agent-index.js";
 import type { IndexEntry } from "../index/index-file.js";
+import { isThere } from "../layout.js";
 import type { HandlePool } from "../transcript/handle-pool.js";
 import { type CaughtUp, catchUp, fromTranscript } from "../transcript/projection.js";
+
+// Between removing a transcript and saying so lies little more than a sync of the directory.
+const SAYING_MS = 50;
 
 /** Reads sessions to where they are now, whoever wrote them. What is called here for one key, is called one after the other. */
 export class SessionReader {
@@ -64,12 +69,26 @@ export class SessionReader {
     return index.transcript(uuid).size();
   }
 
-  // Removed by another process, which has said so or is about to; or by hand, which nobody says.
+  // Not named yet by who made it; or removed by another process, which has said so or is about to; or by hand, which nobody
+  // says.
   async #gone(index: AgentIndex, key: SessionKey, uuid: string): Promise<void> {
-    await index.follow();
-    if (index.uuidOf(key) !== uuid) return;
+    for (const wait of [0, SAYING_MS]) {
+      if (wait > 0) await setTimeout(wait);
+      await index.follow();
+      if (index.uuidOf(key) !== uuid || (await this.#isNamed(index, uuid))) return;
+    }
     this.#report({ kind: "transcript-missing", uuid });
     await index.dropMissing(key, uuid);
+  }
+
+  async #isNamed({ layout }: AgentIndex, uuid: string): Promise<boolean> {
+    try {
+      return await layout.giveName(uuid);
+    } catch (error) {
+      // Who may only look, waits for who may write.
+      if (isRefusal(error)) return isThere(layout.transcript(uuid));
+      throw error;
+    }
   }
 
   /** Whether the transcript is this session's. If not, the index has been caught in an untruth and is rebuilt. */

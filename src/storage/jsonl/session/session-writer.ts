@@ -10,7 +10,7 @@ import { syncDirectory } from "../layout.js";
 import { endsInsideLine } from "../transcript/lines.js";
 import type { OpenFile } from "../transcript/open-file.js";
 import { afterUpdate } from "../transcript/projection.js";
-import { encodeUpdate, headerOf, revOf } from "../transcript/updates.js";
+import { encodeUpdate, headerOf, NOTHING_NAMED } from "../transcript/updates.js";
 import { createSession, type Updated, type WritingOptions, writtenShort } from "./session-maker.js";
 
 // Others have written in between so many times in a row: each time one of them got on, but something must be wrong.
@@ -94,36 +94,63 @@ export class SessionWriter {
   }
 
   async #prepare(index: AgentIndex, key: SessionKey): Promise<Session | undefined> {
-    const { pool } = this.#options;
+    const { pool, reader } = this.#options;
     for (;;) {
-      const entry = await this.#options.reader.latest(index, key);
+      const entry = await reader.latest(index, key);
       if (entry === undefined) return undefined;
-      const { uuid } = entry.record;
-      const open = pool.find(uuid);
-      if (open === undefined) {
-        await this.#open(index, key, entry);
-        continue;
+      const file = await this.#pinned(index, entry);
+      if (file === undefined) continue;
+      let session: Session | undefined;
+      try {
+        session = await this.#upToDate(index, key, file);
+      } finally {
+        if (session === undefined) file.unpin();
       }
-      open.pin();
-      if (await open.isInPlace()) return { entry, file: open };
-      open.unpin();
-      pool.drop(open);
+      if (session !== undefined) return session;
+      pool.drop(file);
     }
   }
 
-  async #open(index: AgentIndex, key: SessionKey, entry: IndexEntry): Promise<void> {
+  /** The open file of a session, pinned; `undefined` when it was removed or moved since it was looked at. */
+  async #pinned(index: AgentIndex, { record: { uuid }, bytes }: IndexEntry): Promise<OpenFile | undefined> {
     const { pool } = this.#options;
-    const { uuid } = entry.record;
+    const open = pool.find(uuid);
+    if (open !== undefined) {
+      open.pin();
+      let inPlace = false;
+      try {
+        inPlace = await open.isInPlace();
+      } finally {
+        if (!inPlace) open.unpin();
+      }
+      if (inPlace) return open;
+      pool.drop(open);
+      return undefined;
+    }
     try {
       const file = await pool.open(uuid, index.layout.transcript(uuid), { create: false });
-      file.known = entry.bytes;
-      const { size, named } = file.probe();
-      if (!named) pool.drop(file);
-      else if (size === entry.bytes) file.endsOpen = await endsInsideLine(file.handle, size);
-      else await this.#options.reader.read(index, key, uuid, entry, size);
+      file.known = bytes;
+      file.endsOpen = await endsInsideLine(file.handle, bytes);
+      return file;
     } catch (error) {
-      // Removed since it was looked at, which the next look finds.
-      if (codeOf(error) !== "ENOENT") throw error;
+      if (codeOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  async #upToDate(index: AgentIndex, key: SessionKey, file: OpenFile): Promise<Session | undefined> {
+    for (;;) {
+      const { size, named } = file.probe();
+      if (!named || index.uuidOf(key) !== file.uuid) return undefined;
+      const entry = index.entries.get(key);
+      if (entry !== undefined && size === file.known) return { entry, file };
+      try {
+        await this.#options.reader.read(index, key, file.uuid, entry, size);
+      } catch (error) {
+        // Removed since it was looked at.
+        if (codeOf(error) !== "ENOENT") throw error;
+        return undefined;
+      }
     }
   }
 
@@ -155,7 +182,7 @@ export class SessionWriter {
     const rev = this.#options.newRev();
     const own = follows ? undefined : record;
     const header = entry.headerless && (lines.length > 0 || !follows) ? headerOf(entry.record) : undefined;
-    const on = entry.head ?? revOf({ end: entry.bytes });
+    const on = entry.head ?? NOTHING_NAMED;
     const text = encodeUpdate({ header, entries: lines, record: own, rev, on });
     if (text === "") return { record: entry.record };
     if (!index.markNow(key, uuid)) {
@@ -186,7 +213,11 @@ export class SessionWriter {
     } else {
       const found = named ? await this.#options.reader.search(index, key, uuid, entry, rev) : undefined;
       if (found === undefined) {
-        if (named) await file.blank(bytes, before);
+        if (named) {
+          await file.blank(bytes, before);
+          // What was read with it in is read again without.
+          index.remember(key, entry);
+        }
         this.#options.pool.drop(file);
         if (written !== whole.length) throw writtenShort(key);
         return undefined;

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf } from "../fault.js";
+import { ownPrivately } from "../layout.js";
 import { OpenFile } from "./open-file.js";
 
 // O_NOFOLLOW: a link put in a transcript's place would send a conversation out of the store. O_NONBLOCK: opening a pipe put
@@ -34,17 +35,17 @@ export class HandlePool {
     return file;
   }
 
-  /** Opens for appending and keeps open. `create` fails with EEXIST when there is such a file. */
+  /** Opens for appending and keeps open, pinned: whoever asked unpins it. `create` fails with EEXIST when there is such a file. */
   async open(uuid: string, path: string, options: { create: boolean }): Promise<OpenFile> {
     const handle = await this.#patiently(() => open(path, options.create ? CREATE : APPEND, 0o600));
     const file = new OpenFile(uuid, path, handle);
     try {
-      // The umask has had its say on the mode it was made with.
-      if (options.create) await handle.chmod(0o600);
+      if (options.create) await ownPrivately(handle, path);
     } catch (error) {
       await handle.close();
       throw error;
     }
+    file.pin();
     this.#open.set(uuid, file);
     this.#latest = file;
     this.#shrinkTo(this.#limit);

@@ -10,7 +10,8 @@ const REWRITE = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O_NO
 /** A transcript held open for appending. Its handle is kept by a pool and may be closed whenever nobody has pinned it. */
 export class OpenFile {
   readonly uuid: string;
-  readonly path: string;
+  /** Where it is, or is about to be. */
+  path: string;
   readonly handle: FileHandle;
   /** How much of the file this process has read or written; what is behind it came from someone else. */
   known = 0;

@@ -3,7 +3,7 @@ import { isSessionKey, type SessionKey } from "../../../core/key.js";
 import { initialRecord, project, type SessionRecord } from "../../../core/record.js";
 import type { IndexEntry } from "../index/index-file.js";
 import type { Transcript } from "./transcript.js";
-import { type ReadItem, revOf, type StoredUpdate } from "./updates.js";
+import type { ReadItem, StoredUpdate } from "./updates.js";
 
 /** What is known of a session whose transcript has no header, as files of the plain format have none until we write to them. */
 export interface KnownSession {
@@ -67,7 +67,7 @@ export function afterUpdate(entry: IndexEntry, update: StoredUpdate): IndexEntry
     bytes: update.end,
     windowStart: hasClear(update.entries) ? update.start : entry.windowStart,
     skipped: entry.skipped,
-    head: revOf(update),
+    head: update.rev ?? entry.head,
     headerless: update.header?.uuid === entry.record.uuid ? undefined : entry.headerless,
   };
 }

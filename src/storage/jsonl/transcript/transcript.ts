@@ -4,7 +4,8 @@ import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
 import type { HandlePool } from "./handle-pool.js";
 import { countLines, endsInsideLine, findLineBefore, firstLine, type Line, readLines } from "./lines.js";
-import { type Before, type ReadItem, readUpdates } from "./updates.js";
+import type { Before } from "./update-order.js";
+import { NOTHING_NAMED, type ReadItem, readUpdates } from "./updates.js";
 
 // Some two hundred messages of a chat.
 const TAIL_BYTES = 65_536;
@@ -106,19 +107,21 @@ async function linesFrom(file: FileHandle, from: number, size: number): Promise<
 
 /**
  * The lines from where an update that counts begins. Nobody decides on an update that does not count, so the first one that
- * another is decided on is such a place; and so is a line of a tool that knows nothing of this.
+ * another is decided on is such a place. Where no line has a name, every one of them is.
  */
 function fromBoundary(lines: readonly Line[]): readonly Line[] {
   const seen = new Map<string, number>();
+  let named = false;
   for (const [at, { text }] of lines.entries()) {
     const frame = frameOf(text);
-    if (frame === undefined || typeof frame._more === "number") continue;
-    if (typeof frame._on !== "string") return lines.slice(at);
-    const boundary = seen.get(frame._on);
+    if (typeof frame?._rev !== "string") continue;
+    named = true;
+    if (frame._on === NOTHING_NAMED) return lines;
+    const boundary = typeof frame._on === "string" ? seen.get(frame._on) : at;
     if (boundary !== undefined) return lines.slice(boundary);
-    if (typeof frame._rev === "string" && !seen.has(frame._rev)) seen.set(frame._rev, at);
+    if (!seen.has(frame._rev)) seen.set(frame._rev, at);
   }
-  return [];
+  return named ? [] : lines;
 }
 
 async function entriesFromBoundary(file: FileHandle, lines: readonly Line[]): Promise<TranscriptEntry[]> {
@@ -139,20 +142,19 @@ function updatesOf(
 }
 
 function before(file: FileHandle, head: string | undefined): Before {
-  return { head, has: async (rev, offset) => (await lineNamed(file, rev, offset)) !== undefined };
+  const has = async (rev: string, offset: number) => (await lineNamed(file, rev, offset)) !== undefined;
+  const hasEntry = async (id: string, offset: number) =>
+    (await findLineBefore(file, offset, id, (line) => frameOf(line)?.id === id)) !== undefined;
+  return { head, has, hasEntry };
 }
 
-// A name that is a place, `@1842`, belongs to a line that has none; who else followed that place is looked for instead.
+// What names nothing is looked for in who else did.
 function lineNamed(file: FileHandle, rev: string, before: number) {
-  const field = isPlace(rev) ? "_on" : "_rev";
+  const field = rev === NOTHING_NAMED ? "_on" : "_rev";
   return findLineBefore(file, before, rev, (line) => frameOf(line)?.[field] === rev);
 }
 
-function isPlace(rev: string): boolean {
-  return rev.startsWith("@");
-}
-
-function frameOf(text: string): { _more?: unknown; _rev?: unknown; _on?: unknown } | undefined {
+function frameOf(text: string): { id?: unknown; _more?: unknown; _rev?: unknown; _on?: unknown } | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? value : undefined;

@@ -9,6 +9,7 @@ import {
 import type { SessionRecord } from "../../../core/record.js";
 import { isRecord } from "../../record-shape.js";
 import type { Line } from "./lines.js";
+import { type Before, Order } from "./update-order.js";
 
 /** What one update wrote: all of its lines, or nothing of it counts. */
 export interface StoredUpdate {
@@ -22,6 +23,8 @@ export interface StoredUpdate {
   rev?: string | undefined;
   /** The update it was decided on. */
   on?: string | undefined;
+  /** Its first line is not there. */
+  first?: false;
 }
 
 /** What was met while reading: an update, or a line that is none and was passed over. */
@@ -32,10 +35,8 @@ export function headerOf({ uuid, key, created, ancestors }: SessionRecord): Head
   return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
 }
 
-/** The name by which a next update says that it was decided on this one. One without a name is named by where it ends. */
-export function revOf({ rev, end }: { rev?: string | undefined; end: number }): string {
-  return rev ?? `@${end}`;
-}
+/** What an update names that was decided on lines of other tools alone. */
+export const NOTHING_NAMED = "@";
 
 /**
  * Writes an update as lines for one `write`.
@@ -71,14 +72,6 @@ export function encodeUpdate(update: {
   return text;
 }
 
-/** What reading from the middle of a transcript needs to know of what stands before. */
-export interface Before {
-  /** The name of the last update that counts; `undefined` when it is not known, and the first one read is taken as it is. */
-  head: string | undefined;
-  /** Whether an earlier line has this name. Asked only when an update was not decided on the one before it. */
-  has(rev: string, before: number): Promise<boolean>;
-}
-
 /**
  * Puts lines together to updates again. What cannot be read costs only itself and is reported.
  *
@@ -87,14 +80,15 @@ export interface Before {
  *
  * Two processes can decide on the same state and append one after the other. Then the first counts, and the second, whose
  * writer has been told to decide again, is void: it names an update that another one has followed already. So is a line that
- * someone copied. An update that names one which is not there (any more) counts: a lost line must not take the rest with it.
+ * someone copied. Lines of other tools name nothing and change nothing of this. What was lost, moved or put there by hand must
+ * not take the rest with it: an update counts that names one which is not there any more, or one that was passed over here.
  */
 export async function* readUpdates(
   batches: AsyncIterable<readonly Line[]> | Iterable<readonly Line[]>,
   before: Before,
 ): AsyncGenerator<readonly ReadItem[]> {
   const assembly = new Assembly();
-  let { head } = before;
+  const order = new Order(before);
   for await (const lines of batches) {
     const items: ReadItem[] = [];
     for (const item of assembly.add(lines)) {
@@ -102,11 +96,9 @@ export async function* readUpdates(
         items.push(item);
         continue;
       }
-      const { update } = item;
-      const follows = head === undefined || update.on === undefined || update.on === head;
-      if (!follows && (await before.has(update.on as string, update.start))) continue;
-      head = revOf(update);
-      items.push(item);
+      const verdict = order.judge(item.update);
+      const counts = typeof verdict === "boolean" ? verdict : await verdict;
+      if (counts) items.push(item);
     }
     if (items.length > 0) yield items;
   }
@@ -273,6 +265,8 @@ function assemble(parts: readonly Part[]): StoredUpdate {
   if (first.first) {
     update.rev = first.rev;
     update.on = first.on;
+  } else {
+    update.first = false;
   }
   for (const { header, entry, record } of parts) {
     if (entry !== undefined) update.entries.push(entry);
