@@ -54,7 +54,7 @@ export function decideChange(
 function ignore(): void {}
 
 // A transcript holds more than entries: its header, records, and what frames the lines of an update.
-const RESERVED_TYPES: ReadonlySet<unknown> = new Set(["session", "record"]);
+const RESERVED_TYPES: ReadonlySet<unknown> = new Set(["session", "record", "void"]);
 const RESERVED_FIELDS = ["_lines", "_more", "_rev", "_on"];
 
 function isStorable(entry: TranscriptEntry): boolean {

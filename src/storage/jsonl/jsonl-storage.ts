@@ -85,11 +85,12 @@ export class JsonlStorage implements SessionStorage {
   }
 
   async read(key: SessionKey): Promise<SessionRecord | undefined> {
-    return this.#guarded("read", key, async () => {
-      const index = await this.#index(key);
-      const entry = await this.#mutex.run(key, () => this.#reader.latest(index, key));
-      return entry && cloneJson(entry.record);
-    });
+    return this.#guarded("read", key, () =>
+      this.#with(key, async (index) => {
+        const entry = await this.#mutex.run(key, () => this.#reader.latest(index, key));
+        return entry && cloneJson(entry.record);
+      }),
+    );
   }
 
   async *list(query: ListQuery = {}): AsyncIterable<SessionRecord> {
@@ -108,17 +109,19 @@ export class JsonlStorage implements SessionStorage {
     options: { claim?: Claim | undefined } = {},
   ): Promise<SessionRecord | undefined> {
     const { claim } = options;
-    return this.#guarded("update", key, async () => {
-      const known = this.#index(key);
-      const index = known instanceof AgentIndex ? known : await known;
-      const mayWrite = () => {
-        if (claim !== undefined) this.#claims.check(claim, key);
-      };
-      const { record, durable } = await this.#mutex.run(key, () => this.#writer.update(index, key, updater, mayWrite));
-      if (durable !== undefined) await durable;
-      if (claim !== undefined && record !== undefined) await this.#locks.show(claim.token, index.layout, record.uuid);
-      return record && cloneJson(record);
-    });
+    const mayWrite = () => {
+      if (claim !== undefined) this.#claims.check(claim, key);
+    };
+    return this.#guarded("update", key, () =>
+      this.#with(key, async (index) => {
+        const { record, durable } = await this.#mutex.run(key, () =>
+          this.#writer.update(index, key, updater, mayWrite),
+        );
+        if (durable !== undefined) await durable;
+        if (claim !== undefined && record !== undefined) await this.#locks.show(claim.token, index.layout, record.uuid);
+        return record && cloneJson(record);
+      }),
+    );
   }
 
   entries(uuid: string, range: EntryRange = {}): AsyncIterable<TranscriptEntry> {
@@ -139,10 +142,9 @@ export class JsonlStorage implements SessionStorage {
   }
 
   async delete(key: SessionKey): Promise<boolean> {
-    return this.#guarded("delete", key, async () => {
-      const index = await this.#index(key);
-      return this.#mutex.run(key, () => this.#writer.remove(index, key));
-    });
+    return this.#guarded("delete", key, () =>
+      this.#with(key, (index) => this.#mutex.run(key, () => this.#writer.remove(index, key))),
+    );
   }
 
   close(): Promise<void> {
@@ -180,6 +182,12 @@ export class JsonlStorage implements SessionStorage {
       if (codeOf(error) === "ENOENT") return;
       throw storageFault(error, "entries", entry.record.key);
     }
+  }
+
+  // Without a detour when the index is there: calls that are made one after the other stay in that order.
+  #with<T>(key: SessionKey, work: (index: AgentIndex) => Promise<T>): Promise<T> {
+    const index = this.#index(key);
+    return index instanceof AgentIndex ? work(index) : index.then(work);
   }
 
   #index(key: SessionKey): AgentIndex | Promise<AgentIndex> {

@@ -130,8 +130,14 @@ export class SessionWriter {
     try {
       const file = await pool.open(uuid, index.layout.transcript(uuid), { create: false });
       file.known = bytes;
-      file.endsOpen = await endsInsideLine(file.handle, bytes);
-      return file;
+      try {
+        file.endsOpen = await endsInsideLine(file.handle, bytes);
+        return file;
+      } catch (error) {
+        file.unpin();
+        pool.drop(file);
+        throw error;
+      }
     } catch (error) {
       if (codeOf(error) === "ENOENT") return undefined;
       throw error;

@@ -1,6 +1,7 @@
 import { constants, fstatSync, writeSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { codeOf } from "../fault.js";
+import { VOID_LINE } from "./updates.js";
 
 /** Up to this size a write into the system's cache takes less time than handing it to another thread would. */
 const SMALL_WRITE = 32_768;
@@ -84,8 +85,8 @@ export class OpenFile {
   }
 
   /**
-   * Overwrites with spaces what this process wrote behind an offset and what does not count: to other tools its lines would
-   * look like messages. Nobody else writes there, and nothing in it was acknowledged.
+   * Overwrites what this process wrote behind an offset and what does not count: to other tools its lines would look like
+   * messages. Nobody else writes there, and nothing in it was acknowledged.
    */
   async blank(bytes: Buffer, from: number): Promise<void> {
     const { size, ino } = await this.handle.stat();
@@ -97,7 +98,9 @@ export class OpenFile {
     const file = await open(this.path, REWRITE);
     try {
       if ((await file.stat()).ino !== ino) return;
-      await file.write(Buffer.alloc(bytes.length - 1, " "), 0, bytes.length - 1, from + at);
+      const nothing = Buffer.alloc(bytes.length - 1, " ");
+      nothing.write(VOID_LINE);
+      await file.write(nothing, 0, nothing.length, from + at);
     } finally {
       await file.close();
     }

@@ -35,6 +35,9 @@ export function headerOf({ uuid, key, created, ancestors }: SessionRecord): Head
   return { type: "session", version: TRANSCRIPT_VERSION, uuid, key, created, ancestors };
 }
 
+/** What stands in the place of an update that does not count: JSON, so that whoever reads line by line is not disturbed. */
+export const VOID_LINE = '{"type":"void"}';
+
 /** What an update names that was decided on lines of other tools alone. */
 export const NOTHING_NAMED = "@";
 
@@ -163,7 +166,7 @@ class Assembly {
 function readLine(line: Line, number: number): Part | "blank" | undefined {
   const text = trim(line.text);
   if (text === "") return line.text.includes("\0") ? undefined : "blank";
-  if (text.startsWith(" ") && text.trim() === "") return "blank";
+  if (text.startsWith(VOID_LINE) && text.trimEnd() === VOID_LINE) return "blank";
   let read: { said: Record<string, unknown>; frame: Frame } | undefined;
   try {
     read = parse(text);
