@@ -34,6 +34,21 @@ export function isRefusal(error: unknown): boolean {
   return ["EACCES", "EPERM", "EROFS"].includes(codeOf(error) ?? "");
 }
 
+/** Does what need not be done where the system refuses it. @returns whether it was done. */
+export async function unlessRefused(
+  work: () => Promise<unknown>,
+  onRefused: (error: unknown) => void,
+): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    onRefused(error);
+    return false;
+  }
+}
+
 export function codeOf(error: unknown): string | undefined {
   return typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
     ? error.code

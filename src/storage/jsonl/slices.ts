@@ -18,6 +18,15 @@ export class Slices {
   }
 }
 
+/** Does something small with each of very many things. */
+export async function inSlices<T>(items: Iterable<T>, work: (item: T) => void): Promise<void> {
+  const slices = new Slices();
+  for (const item of items) {
+    if (slices.over) await slices.rest();
+    work(item);
+  }
+}
+
 /** Does work on many things, several at a time. */
 export async function inParallel<T>(
   items: Iterable<T>,

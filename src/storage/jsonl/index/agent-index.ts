@@ -1,8 +1,8 @@
 import type { SessionKey } from "../../../core/key.js";
 import { type Commits, openCommits } from "../commit/commits.js";
-import { isRefusal } from "../fault.js";
+import { unlessRefused } from "../fault.js";
 import { type AgentLayout, isThere, refuseLinks, transcriptsIn } from "../layout.js";
-import { inParallel, Slices } from "../slices.js";
+import { inParallel, inSlices, Slices } from "../slices.js";
 import type { KnownSession, OnSkipped } from "../transcript/projection.js";
 import { Transcript } from "../transcript/transcript.js";
 import { clearUp } from "./clear-up.js";
@@ -205,13 +205,6 @@ export class AgentIndex {
     } while (this.#settling !== undefined || !saidNow());
   }
 
-  async #tellWhileLoading(saidNow: () => boolean): Promise<void> {
-    do {
-      await this.#owners.begin();
-      await this.#owners.readJournal();
-    } while (!saidNow());
-  }
-
   async #follow(): Promise<void> {
     if (this.#partial || !(await this.#owners.readJournal())) await this.#load();
     else if (this.#unread.size > 0) await this.#takeStrays([...this.#unread], this.#named);
@@ -228,14 +221,12 @@ export class AgentIndex {
     const content = await readIndex(this.layout.index);
     const isOurs = (key: string) => this.#owners.isOurs(key);
     const { entries, known } = await trustedEntries(content, isOurs, this.#host.report);
-    const slices = new Slices();
-    for (const entry of entries) {
-      if (slices.over) await slices.rest();
-      const mine = before.get(entry.record.key);
-      const newer = mine?.record.uuid === entry.record.uuid && mine.bytes >= entry.bytes ? mine : entry;
-      this.#owners.claim(entry.record.key, entry.record.uuid);
-      this.remember(entry.record.key, newer);
-    }
+    await inSlices(entries, (entry) => {
+      const { key, uuid } = entry.record;
+      const mine = before.get(key);
+      this.#owners.claim(key, uuid);
+      this.remember(key, mine?.record.uuid === uuid && mine.bytes >= entry.bytes ? mine : entry);
+    });
     await this.#owners.readJournal();
     await this.#takeFromDisk(known);
     // What other tools have written is in no journal, and a power cut may have taken what was.
@@ -249,14 +240,7 @@ export class AgentIndex {
   // What is said beside reading need not be said where nothing can be written.
   async #say(saying: () => Promise<unknown>): Promise<boolean> {
     if (this.#host.readOnly) return false;
-    try {
-      await saying();
-      return true;
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      this.#host.report({ kind: "index-not-written", error });
-      return false;
-    }
+    return unlessRefused(saying, (error) => this.#host.report({ kind: "index-not-written", error }));
   }
 
   /** Drops sessions whose transcript is gone and takes in those that nobody has told of. */
@@ -270,13 +254,12 @@ export class AgentIndex {
       this.#host.report({ kind: "transcript-missing", uuid });
       // Said, because others may have it from the same index.
       const said = () => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid);
-      if (!(await this.#say(() => this.#tellWhileLoading(said)))) this.forget(key);
+      if (!(await this.#say(() => this.#owners.tell(said)))) this.forget(key);
     }
     const strays: string[] = [];
-    for (const uuid of onDisk) {
-      if (slices.over) await slices.rest();
+    await inSlices(onDisk, (uuid) => {
       if (this.keyOf(uuid) === undefined) strays.push(uuid);
-    }
+    });
     await this.#takeStrays(strays, known);
   }
 
@@ -300,7 +283,7 @@ export class AgentIndex {
     const { key, uuid } = entry.record;
     // Said in the journal, because a process that has just begun it, or another for the same key, is about to say so too.
     const said = () => this.uuidOf(key) !== undefined || this.#owners.madeNow(key, uuid);
-    if (this.uuidOf(key) === undefined && !(await this.#say(() => this.#tellWhileLoading(said))))
+    if (this.uuidOf(key) === undefined && !(await this.#say(() => this.#owners.tell(said))))
       this.#owners.claim(key, uuid);
     if (this.uuidOf(key) === uuid) this.remember(key, entry);
     else this.#host.report({ kind: "transcript-unclaimed", uuid });

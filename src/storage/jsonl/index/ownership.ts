@@ -131,6 +131,14 @@ export class Ownership {
     return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self, deleted: true });
   }
 
+  /** Says something in the journal, knowing all that has been said before. For while an index is taken in. */
+  async tell(saidNow: () => boolean): Promise<void> {
+    do {
+      await this.begin();
+      await this.readJournal();
+    } while (!saidNow());
+  }
+
   /** Begins a journal where there is none. */
   async begin(): Promise<void> {
     await this.journal.begin();

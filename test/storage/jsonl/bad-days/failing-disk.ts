@@ -13,6 +13,8 @@ const gracefulFs = fromLockfile("graceful-fs") as typeof fs;
 export interface Call {
   kind: string;
   path: string;
+  /** What it is renamed or linked to. */
+  to?: string;
 }
 
 /** What happens to the call with this number, the first being 0, and `lasting` to every one behind it that it can happen to. */
@@ -23,7 +25,7 @@ export interface Fault {
 }
 
 const ON_PATHS = ["chmod", "link", "lstat", "mkdir", "open", "readdir", "rename", "rm", "rmdir", "stat", "unlink"];
-const ON_HANDLES = ["chmod", "datasync", "read", "readFile", "stat", "sync", "utimes", "write", "writeFile"];
+const ON_HANDLES = ["chmod", "chown", "datasync", "read", "readFile", "stat", "sync", "utimes", "write", "writeFile"];
 const WITH_CALLBACKS = ["chmod", "chown", "close", "fsync", "mkdir", "open", "realpath"].concat([
   "rename",
   "rmdir",
@@ -47,6 +49,7 @@ export class FailingDisk {
   failed = 0;
   #dir: string | undefined;
   #fault: Fault | undefined;
+  #picked: { wanted: (call: Call) => boolean; codes: string[] }[] = [];
   readonly #handles = new WeakMap<object, string>();
   readonly #fds = new Map<number, string>();
 
@@ -75,6 +78,7 @@ export class FailingDisk {
   start(dir: string, fault?: Fault): void {
     this.#dir = dir;
     this.#fault = fault;
+    this.#picked = [];
     this.calls = [];
     this.failed = 0;
   }
@@ -83,6 +87,12 @@ export class FailingDisk {
   stop(): void {
     this.#dir = undefined;
     this.#fault = undefined;
+    this.#picked = [];
+  }
+
+  /** Fails the next calls that are wanted, one with each code. */
+  failNext(wanted: (call: Call) => boolean, codes: readonly string[]): void {
+    this.#picked.push({ wanted, codes: [...codes] });
   }
 
   /** Does something that another process could have done: it is neither counted nor failed. */
@@ -97,15 +107,18 @@ export class FailingDisk {
   }
 
   /** Counts a call. @returns what it fails with. */
-  #meet(kind: string, path: unknown, args: readonly unknown[]): Fault["code"] | undefined {
+  #meet(kind: string, path: unknown, args: readonly unknown[]): string | undefined {
     if (this.#dir === undefined || typeof path !== "string" || !path.startsWith(this.#dir)) return undefined;
     const number = this.calls.length;
-    this.calls.push({ kind, path });
+    const to = /^(rename|link)\b/.test(kind) ? { to: String(args[1]) } : {};
+    const call: Call = { kind, path, ...to };
+    this.calls.push(call);
+    const code = this.#picked.find(({ wanted, codes }) => codes.length > 0 && wanted(call))?.codes.shift();
     const fault = this.#fault;
-    if (fault === undefined || !(fault.lasting ? number >= fault.at : number === fault.at)) return undefined;
-    if (!canFail({ kind, flags: args[1] }, fault.code)) return undefined;
-    this.failed += 1;
-    return fault.code;
+    const isDue = fault !== undefined && (fault.lasting ? number >= fault.at : number === fault.at);
+    const found = code ?? (isDue && canFail({ kind, flags: args[1] }, fault.code) ? fault.code : undefined);
+    if (found !== undefined) this.failed += 1;
+    return found;
   }
 
   #promised(name: string, real: Anything): Anything {
@@ -124,7 +137,7 @@ export class FailingDisk {
     this.#fds.set(handle.fd, path);
     const { close } = handle;
     handle.close = async () => {
-      const code = this.#meet("close", path, []);
+      const code = this.#meet("handle close", path, []);
       this.#fds.delete(handle.fd);
       await close.call(handle);
       if (code !== undefined) throw failure(code, "close", path);
@@ -135,7 +148,7 @@ export class FailingDisk {
     const disk = this;
     return async function (this: unknown, ...args) {
       const path = disk.#handles.get(this as FileHandle);
-      const code = disk.#meet(name, path, args);
+      const code = disk.#meet(`handle ${name}`, path, args);
       if (code === "SHORT") return real.apply(this, shortened(args));
       if (code !== undefined) throw failure(code, name, path);
       if (path !== undefined && (name === "datasync" || name === "sync")) return undefined;
@@ -160,7 +173,7 @@ export class FailingDisk {
       const path = ofFile ? this.#fds.get(args[0] as number) : args[0];
       const code = this.#meet(`${name}, callback`, path, args);
       if (name === "close") this.#fds.delete(args[0] as number);
-      const fail = () => callback(failure(code as string, name, path));
+      const fail = () => callback(failure(code ?? "", name, path));
       if (name === "close" && code !== undefined) return real(args[0], fail);
       if (code === "SHORT") return real(args[0], ...shortened(args.slice(1)));
       if (code !== undefined) return process.nextTick(fail);

@@ -13,7 +13,9 @@ const WRITING = /^(write|writeFile|writeSync)\b/;
 const SYNCING = /^(datasync|sync|fsync)\b/;
 
 /** Whether a system can answer this to such a call. */
-export function canFail({ kind, flags }: { kind: string; flags?: unknown }, code: string): boolean {
+export function canFail(call: { kind: string; flags?: unknown }, code: string): boolean {
+  const { flags } = call;
+  const kind = call.kind.replace(/^handle /, "");
   switch (code) {
     case "EIO":
       return true;
@@ -22,7 +24,7 @@ export function canFail({ kind, flags }: { kind: string; flags?: unknown }, code
     case "EMFILE":
       return OPENING.test(kind);
     case "EACCES":
-      return OPENING.test(kind) || CHANGING_NAMES.test(kind) || /^(lstat|stat|chmod|chown|realpath)\b/.test(kind);
+      return OPENING.test(kind) || CHANGING_NAMES.test(kind) || /^(lstat|stat|chmod|chown|realpath)\b/.test(call.kind);
     case "EROFS":
       return opensToWrite(kind, flags) || CHANGING_NAMES.test(kind) || CHANGING_FACTS.test(kind);
     case "SHORT":
@@ -39,7 +41,8 @@ function opensToWrite(kind: string, flags: unknown): boolean {
 
 /** Whether every kind of call is one that something is known about. */
 export function isKnown(kind: string): boolean {
-  return [OPENING, LOOKING, CHANGING_NAMES, CHANGING_FACTS, WRITING, SYNCING, /^close\b/].some((of) => of.test(kind));
+  const kinds = [OPENING, LOOKING, CHANGING_NAMES, CHANGING_FACTS, WRITING, SYNCING, /^close\b/];
+  return kinds.some((of) => of.test(kind.replace(/^handle /, "")));
 }
 
 /** The error that the system would give. */

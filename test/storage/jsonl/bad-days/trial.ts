@@ -1,8 +1,8 @@
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Durability } from "../../../../src/index.js";
-import { BadDay } from "./bad-day.js";
+import { BadDay, soon } from "./bad-day.js";
 import type { Call, FailingDisk, Fault } from "./failing-disk.js";
 import { canFail } from "./failures.js";
 import type { Known, Workload } from "./workloads.js";
@@ -22,6 +22,7 @@ export class Trial {
 
   static async prepare(workload: Workload, disk: FailingDisk): Promise<Trial> {
     const trial = new Trial(workload, disk);
+    mkdirSync(join(trial.#home, "store"));
     trial.#known = await workload.prepare(join(trial.#home, "store"));
     return trial;
   }
@@ -67,7 +68,7 @@ export class Trial {
       throw new Error(`${this.workload.name}, ${durability}, ${what ?? "no fault"}`, { cause: error });
     } finally {
       process.off("unhandledRejection", onUnhandled);
-      await day.storage.close().catch(() => "told already");
+      await soon(day.storage.close()).catch(() => "told already");
       rmSync(dir, { recursive: true, force: true });
     }
   }

@@ -1,0 +1,3 @@
+import { failEveryCall } from "./every-call.js";
+
+failEveryCall({ lasting: false });
