@@ -15,7 +15,7 @@ export interface Acked {
 }
 
 /** What a reader was given: how many entries, and the digest of their ids. */
-export interface Seen {
+interface Seen {
   kind: "read";
   reader: string;
   uuid: string;
@@ -25,7 +25,7 @@ export interface Seen {
 }
 
 /** The last few entries that a reader was given. */
-export interface SeenLast {
+interface SeenLast {
   kind: "last";
   uuid: string;
   ids: string[];
@@ -33,7 +33,7 @@ export interface SeenLast {
 }
 
 /** How many messages `list` said a session has. */
-export interface Listed {
+interface Listed {
   kind: "listed";
   key: SessionKey;
   uuid: string;

@@ -10,7 +10,7 @@ import { Random } from "./random.js";
 const numbered = (name: string, count: number) => Array.from({ length: count }, (_, n) => dm(`${name}${n}`));
 
 /** The sessions that a load writes to. */
-export const sessions = {
+const sessions = {
   /** Are only appended to. */
   plain: numbered("plain", 8),
   cleared: numbered("cleared", 4),

@@ -6,7 +6,7 @@ import { initialRecord, project, type SessionRecord } from "../../core/record.js
 import type { Change, Claim, SessionStorage } from "../../storage/storage.js";
 import { builders } from "../builders.js";
 
-export const CREATED = "2026-03-18T10:00:00.000Z";
+const CREATED = "2026-03-18T10:00:00.000Z";
 
 /** The key of a DM session. */
 export function dm(peerId: string, agentId = "main"): SessionKey {

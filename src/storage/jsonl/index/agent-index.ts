@@ -1,8 +1,8 @@
 import type { SessionKey } from "../../../core/key.js";
 import { type Commits, openCommits } from "../commit/commits.js";
 import { unlessRefused } from "../fault.js";
-import { type AgentLayout, isThere, refuseLinks, transcriptsIn } from "../layout.js";
-import { inParallel, inSlices, Slices } from "../slices.js";
+import { type AgentLayout, refuseLinks, transcriptsIn } from "../layout.js";
+import { inParallel, inSlices } from "../slices.js";
 import type { KnownSession, OnSkipped } from "../transcript/projection.js";
 import { Transcript } from "../transcript/transcript.js";
 import { clearUp } from "./clear-up.js";
@@ -12,7 +12,7 @@ import { trustedEntries } from "./index-trust.js";
 import { IndexWriter } from "./index-writer.js";
 import type { Journal } from "./journal.js";
 import { Ownership } from "./ownership.js";
-import { readStrays } from "./strays.js";
+import { readStrays, withoutFile } from "./strays.js";
 
 // Sessions looked at together.
 const AT_ONCE = 32;
@@ -57,13 +57,11 @@ export class AgentIndex {
 
   static async load(layout: AgentLayout, host: IndexHost): Promise<AgentIndex> {
     const index = new AgentIndex(layout, host);
-    try {
-      await index.#load();
-    } catch (error) {
-      // Tried again with another one.
+    // Where it fails it is tried again, with another one.
+    await index.#load().catch(async (error: unknown) => {
       await Promise.allSettled([index.commits.close(), index.journal.close()]);
       throw error;
-    }
+    });
     return index;
   }
 
@@ -152,11 +150,6 @@ export class AgentIndex {
     this.entries.delete(key);
   }
 
-  #forgetAll(): void {
-    this.#owners.reset();
-    this.entries.clear();
-  }
-
   /** Brings everything that others have written up to date. */
   async refresh(): Promise<void> {
     await this.follow();
@@ -170,7 +163,8 @@ export class AgentIndex {
       // A transcript without a header has only the index to say whose it is.
       const known = new Map(Array.from(this.entries.values(), ({ record }) => [record.uuid, record]));
       this.#partial = true;
-      this.#forgetAll();
+      this.#owners.reset();
+      this.entries.clear();
       const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
       await this.#takeFromDisk(known);
       this.#partial = false;
@@ -215,7 +209,8 @@ export class AgentIndex {
     await refuseLinks(this.layout);
     this.#unsettled = !(await this.#say(() => clearUp(this.layout, this.#host)));
     const before = new Map(this.entries);
-    this.#forgetAll();
+    this.#owners.reset();
+    this.entries.clear();
     // Before the index: what the index does not say yet is in the journal as it was opened, also when it is removed meanwhile.
     await this.journal.open();
     const content = await readIndex(this.layout.index);
@@ -246,11 +241,7 @@ export class AgentIndex {
   /** Drops sessions whose transcript is gone and takes in those that nobody has told of. */
   async #takeFromDisk(known: ReadonlyMap<string, KnownSession>): Promise<void> {
     const onDisk = await transcriptsIn(this.layout.dir);
-    const slices = new Slices();
-    for (const [key, uuid] of this.#owners.all()) {
-      if (slices.over) await slices.rest();
-      if (onDisk.has(uuid) || (await isThere(this.layout.transcript(uuid)))) continue;
-      if (await this.#say(() => this.layout.giveName(uuid))) if (await isThere(this.layout.transcript(uuid))) continue;
+    for await (const [key, uuid] of withoutFile(this.#owners.all(), onDisk, this.layout, (work) => this.#say(work))) {
       this.#host.report({ kind: "transcript-missing", uuid });
       // Said, because others may have it from the same index.
       const said = () => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid);
@@ -269,10 +260,8 @@ export class AgentIndex {
       transcript: (uuid) => this.transcript(uuid),
       known,
       onSkipped: this.onSkipped,
-      // Said once.
-      report: (report) => {
-        if (report.kind !== "transcript-unreadable" || !this.#unread.has(report.uuid)) this.#host.report(report);
-      },
+      told: this.#unread,
+      report: this.#host.report,
     });
     this.#unread = new Set(unread);
     this.#named = known;
@@ -290,8 +279,7 @@ export class AgentIndex {
   }
 
   // One that cannot be read must not take the others with it.
-  async #refresh(key: SessionKey): Promise<void> {
-    const uuid = this.uuidOf(key);
+  async #refresh(key: SessionKey, uuid = this.uuidOf(key)): Promise<void> {
     if (uuid === undefined) return;
     try {
       const size = await this.transcript(uuid).size();

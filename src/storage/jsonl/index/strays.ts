@@ -1,8 +1,9 @@
 import { lstat } from "node:fs/promises";
-import { parseSessionKey } from "../../../core/key.js";
+import { parseSessionKey, type SessionKey } from "../../../core/key.js";
 import type { OnReport } from "../../report.js";
 import { codeOf } from "../fault.js";
-import { inParallel } from "../slices.js";
+import { type AgentLayout, isThere } from "../layout.js";
+import { inParallel, Slices } from "../slices.js";
 import { fromTranscript, type KnownSession, type OnSkipped } from "../transcript/projection.js";
 import type { Transcript } from "../transcript/transcript.js";
 import type { IndexEntry } from "./index-file.js";
@@ -16,6 +17,8 @@ interface StrayOptions {
   /** What an index says of them, for those that do not say it themselves. */
   known: ReadonlyMap<string, KnownSession>;
   onSkipped: OnSkipped;
+  /** Those of which it has been said already that they cannot be read. */
+  told: ReadonlySet<string>;
   report: OnReport;
 }
 
@@ -47,8 +50,24 @@ async function readStray(uuid: string, options: StrayOptions): Promise<IndexEntr
   } catch (error) {
     // One that was removed meanwhile is nothing to tell; one that cannot be read must not take the others with it.
     if (codeOf(error) === "ENOENT") return undefined;
-    report({ kind: "transcript-unreadable", uuid, error });
+    if (!options.told.has(uuid)) report({ kind: "transcript-unreadable", uuid, error });
     return "unreadable";
   }
   return undefined;
+}
+
+/** Sessions whose transcript is not there, and was not left without its name by whoever made it. */
+export async function* withoutFile(
+  sessions: Iterable<[SessionKey, string]>,
+  onDisk: ReadonlySet<string>,
+  layout: AgentLayout,
+  whereAllowed: (work: () => Promise<unknown>) => Promise<unknown>,
+): AsyncGenerator<[SessionKey, string]> {
+  const slices = new Slices();
+  for (const [key, uuid] of sessions) {
+    if (slices.over) await slices.rest();
+    if (onDisk.has(uuid) || (await isThere(layout.transcript(uuid)))) continue;
+    await whereAllowed(() => layout.giveName(uuid));
+    if (!(await isThere(layout.transcript(uuid)))) yield [key, uuid];
+  }
 }

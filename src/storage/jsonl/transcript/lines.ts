@@ -81,7 +81,7 @@ export async function firstLine(file: FileHandle): Promise<string | undefined> {
 const FIRST_BLOCK = 4_096;
 
 /** Where the last `count` complete lines before `to` begin. */
-export async function offsetOfLastLines(file: FileHandle, to: number, count: number): Promise<number> {
+async function offsetOfLastLines(file: FileHandle, to: number, count: number): Promise<number> {
   let left = count + 1;
   let position = to;
   while (position > 0) {

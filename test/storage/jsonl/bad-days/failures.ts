@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { expect } from "vitest";
 import { StorageError } from "../../../../src/index.js";
 
-export const ERROR_CODES = ["EIO", "ENOSPC", "EMFILE", "EACCES", "EROFS"] as const;
+const ERROR_CODES = ["EIO", "ENOSPC", "EMFILE", "EACCES", "EROFS"] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 const OPENING = /^(open|readdir)\b/;
@@ -40,7 +40,7 @@ function opensToWrite(kind: string, flags: unknown): boolean {
 }
 
 /** Whether every kind of call is one that something is known about. */
-export function isKnown(kind: string): boolean {
+function _isKnown(kind: string): boolean {
   const kinds = [OPENING, LOOKING, CHANGING_NAMES, CHANGING_FACTS, WRITING, SYNCING, /^close\b/];
   return kinds.some((of) => of.test(kind.replace(/^handle /, "")));
 }
