@@ -27,15 +27,16 @@ import { HandlePool } from "./transcript/handle-pool.js";
 const WRITES: ReadonlySet<string> = new Set(["update", "delete", "claim"]);
 const DURABILITIES: ReadonlySet<unknown> = new Set<Durability>(["always", "batch", "off"]);
 
-// The system's own limit is often 1,024 for everything the process has open.
-const DEFAULT_OPEN_FILES = 256;
+// Reopening costs twenty times an append. Node raises the process's limit as far as the system lets it; where that is less, the
+// pool makes room.
+const DEFAULT_OPEN_FILES = 1_000;
 
 export interface JsonlStorageOptions {
   /** Where the store lives; made when first written to. Transcripts stand in `<dir>/agents/<agentId>/sessions/`. */
   dir: string;
   /** What an acknowledged message survives. Default `always`: also a power cut. */
   durability?: Durability | undefined;
-  /** How many transcripts may be held open for appending, 1 or more; more sessions than that at once cost reopening. Default 256. */
+  /** How many transcripts may be held open for appending, 1 or more; more sessions than that at once cost reopening. Default 1,000. */
   openFiles?: number | undefined;
   /** Leaves every file as it is, also an index that is missing or unreadable; a call that would write rejects. Default false. */
   readOnly?: boolean | undefined;

@@ -111,17 +111,19 @@ async function linesFrom(file: FileHandle, from: number, size: number): Promise<
  */
 function fromBoundary(lines: readonly Line[]): readonly Line[] {
   const seen = new Map<string, number>();
-  let named = false;
+  let framed = false;
   for (const [at, { text }] of lines.entries()) {
     const frame = frameOf(text);
+    // Of an update that begins before them nothing is known.
+    framed ||= typeof frame?._more === "number";
     if (typeof frame?._rev !== "string") continue;
-    named = true;
+    framed = true;
     if (frame._on === NOTHING_NAMED) return lines;
     const boundary = typeof frame._on === "string" ? seen.get(frame._on) : at;
     if (boundary !== undefined) return lines.slice(boundary);
     if (!seen.has(frame._rev)) seen.set(frame._rev, at);
   }
-  return named ? [] : lines;
+  return framed ? [] : lines;
 }
 
 async function entriesFromBoundary(file: FileHandle, lines: readonly Line[]): Promise<TranscriptEntry[]> {

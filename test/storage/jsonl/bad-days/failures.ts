@@ -10,7 +10,6 @@ const LOOKING = /^(lstat|stat|fstatSync|read|readFile|readdir|realpath)\b/;
 const CHANGING_NAMES = /^(mkdir|rename|rm|rmdir|unlink|link)\b/;
 const CHANGING_FACTS = /^(chmod|chown|utimes)\b/;
 const WRITING = /^(write|writeFile|writeSync)\b/;
-const SYNCING = /^(datasync|sync|fsync)\b/;
 
 /** Whether a system can answer this to such a call. */
 export function canFail(call: { kind: string; flags?: unknown }, code: string): boolean {
@@ -37,12 +36,6 @@ export function canFail(call: { kind: string; flags?: unknown }, code: string): 
 function opensToWrite(kind: string, flags: unknown): boolean {
   if (!/^open\b/.test(kind)) return false;
   return typeof flags === "number" ? (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0 : String(flags) !== "r";
-}
-
-/** Whether every kind of call is one that something is known about. */
-function _isKnown(kind: string): boolean {
-  const kinds = [OPENING, LOOKING, CHANGING_NAMES, CHANGING_FACTS, WRITING, SYNCING, /^close\b/];
-  return kinds.some((of) => of.test(kind.replace(/^handle /, "")));
 }
 
 /** The error that the system would give. */
