@@ -222,7 +222,7 @@ export class AgentIndex {
       this.#owners.claim(key, uuid);
       this.remember(key, mine?.record.uuid === uuid && mine.bytes >= entry.bytes ? mine : entry);
     });
-    await this.#owners.readJournal();
+    if (!(await this.#owners.readJournal())) return this.#load();
     await this.#takeFromDisk(known);
     // What other tools have written is in no journal, and a power cut may have taken what was.
     if (this.journal.otherBoot || this.entries.size <= VERIFIED_AT_ONCE)

@@ -85,7 +85,28 @@ export async function readNameOrClose(generation: Generation): Promise<void> {
   }
 }
 
-export async function isSame(one: FileHandle, other: FileHandle): Promise<boolean> {
+async function isSame(one: FileHandle, other: FileHandle): Promise<boolean> {
   const [a, b] = await Promise.all([one.stat(), other.stat()]);
   return a.ino === b.ino && a.dev === b.dev;
+}
+
+/** Opens for writing what could only be read: what was refused may be allowed by now. @throws what it is refused for. */
+export async function writeAgain(
+  generation: Generation,
+  openFile: (number: number) => Promise<Generation | undefined>,
+  readOnly: boolean,
+): Promise<void> {
+  const { file, refusal } = generation;
+  if (refusal === undefined) return;
+  if (readOnly) throw refusal;
+  const again = await openFile(generation.number);
+  const mayWrite = again !== undefined && again.refusal === undefined && (await isSame(file, again.file));
+  if (mayWrite && generation.file === file) {
+    generation.file = again.file;
+    generation.refusal = undefined;
+    await file.close();
+    return;
+  }
+  await again?.file.close();
+  if (generation.refusal !== undefined) throw refusal;
 }

@@ -6,11 +6,11 @@ import { makePrivateDir } from "../layout.js";
 import {
   closingLine,
   type Generation,
-  isSame,
   makeGeneration,
   openGeneration,
   readName,
   readNameOrClose,
+  writeAgain,
 } from "./journal-generation.js";
 import { type JournalMark, readJournalLine } from "./journal-line.js";
 
@@ -37,6 +37,8 @@ export class Journal {
   /** What opens, reads and closes files, one after the other. */
   #work: Promise<unknown> = Promise.resolve();
   #working = false;
+  /** Something was said before what is read here, and only the index knows it. */
+  #lost = false;
   /** A reading that has been asked for and not begun. */
   #next: Promise<boolean> | undefined;
   /** Whether a generation was begun before the machine was last started: a power cut may have taken marks. */
@@ -59,25 +61,31 @@ export class Journal {
    * is then in one of these files, also when they are removed meanwhile.
    */
   open(): Promise<void> {
-    return this.#inTurn(() => this.#open());
+    return this.#inTurn(() => {
+      this.#lost = false;
+      return this.#open();
+    });
   }
 
   async #open(): Promise<void> {
-    await this.#closeFiles();
-    const numbers = await this.#numbers();
-    const found: Generation[] = [];
-    for (const number of numbers) {
-      const generation = await this.#openFile(number);
-      if (generation !== undefined) found.push(generation);
+    for (;;) {
+      await this.#closeFiles();
+      const found: Generation[] = [];
+      for (const number of await this.#numbers()) {
+        const generation = await this.#openFile(number);
+        if (generation !== undefined) found.push(generation);
+      }
+      this.#current = found.pop();
+      this.#older = found;
+      // One that was begun, or removed, while the directory was read can be missing from what was read.
+      if ((await this.#numbers()).at(-1) === this.#current?.number) return;
     }
-    this.#current = found.pop();
-    this.#older = found;
   }
 
   /** Whether anything may have been written by others that has not been followed yet. */
   get moved(): boolean {
     const current = this.#current;
-    if (current === undefined || this.#older.length > 0) return true;
+    if (current === undefined || this.#older.length > 0 || this.#lost) return true;
     const { size, nlink } = fstatSync(current.file.fd);
     return size !== current.position || nlink === 0;
   }
@@ -88,9 +96,11 @@ export class Journal {
    */
   follow(): Promise<boolean> {
     // One that has begun may have read past the place where the next line is about to stand.
-    this.#next ??= this.#inTurn(() => {
+    this.#next ??= this.#inTurn(async () => {
       this.#next = undefined;
-      return this.#follow();
+      const kept = (await this.#follow()) && !this.#lost;
+      this.#lost = false;
+      return kept;
     });
     return this.#next;
   }
@@ -114,7 +124,8 @@ export class Journal {
 
   /** Begins a journal where there is none. @throws why nothing can be written, where it can only be read. */
   async begin(): Promise<void> {
-    if (this.#current !== undefined) return this.#writeAgain(this.#current);
+    if (this.#current !== undefined)
+      return writeAgain(this.#current, (number) => this.#openFile(number), this.#readOnly);
     await this.#inTurn(async () => {
       await this.#follow();
       if (this.#current !== undefined) return;
@@ -197,7 +208,12 @@ export class Journal {
   }
 
   async #follow(): Promise<boolean> {
-    if (this.#current === undefined) await this.#open();
+    if (this.#current === undefined) {
+      await this.#open();
+      // What was said before it, while this process saw no journal, is in the index by now.
+      const first = this.#older[0] ?? this.#current;
+      if (first !== undefined && first.number > 1) this.#lost = true;
+    }
     const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
     while (waiting.length > 0) {
       const generation = waiting.shift() as Generation;
@@ -269,23 +285,6 @@ export class Journal {
       if (codeOf(error) === "ENOENT") return [];
       throw error;
     }
-  }
-
-  // What was refused when it was opened may be allowed by now.
-  async #writeAgain(generation: Generation): Promise<void> {
-    const { file, refusal } = generation;
-    if (refusal === undefined) return;
-    if (this.#readOnly) throw refusal;
-    const again = await this.#openFile(generation.number);
-    const mayWrite = again !== undefined && again.refusal === undefined && (await isSame(file, again.file));
-    if (mayWrite && generation.file === file) {
-      generation.file = again.file;
-      generation.refusal = undefined;
-      await file.close();
-      return;
-    }
-    await again?.file.close();
-    if (generation.refusal !== undefined) throw refusal;
   }
 
   #openFile(number: number): Promise<Generation | undefined> {
