@@ -1,9 +1,10 @@
 import type { SessionStorage } from "../../storage/storage.js";
 
-type Digit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
-
 /** A clause of the storage contract, `S1` to `S20`. */
-export type StorageClause = `S${Digit}` | `S1${0 | Digit}` | "S20";
+export type StorageClause =
+  | `S${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`
+  | `S1${0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`
+  | "S20";
 
 /** One fact that a storage must make true. `run` rejects when it does not. */
 export interface StorageCheck {
