@@ -11,7 +11,7 @@ import type { IndexHost } from "./index-host.js";
 import { trustedEntries } from "./index-trust.js";
 import { IndexWriter } from "./index-writer.js";
 import type { Journal } from "./journal.js";
-import { Ownership } from "./ownership.js";
+import { Ownership, ThreadLost } from "./ownership.js";
 import { readStrays, withoutFile } from "./strays.js";
 
 // Sessions looked at together.
@@ -71,17 +71,14 @@ export class AgentIndex {
 
   readonly onSkipped: OnSkipped = (line) => this.#host.report({ kind: "line-skipped", ...line });
 
-  /** The transcript of a key. */
   uuidOf(key: SessionKey): string | undefined {
     return this.#owners.uuidOf(key);
   }
 
-  /** The key of a transcript. */
   keyOf(uuid: string): SessionKey | undefined {
     return this.#owners.keyOf(uuid);
   }
 
-  /** Whether there is something to `follow`. */
   get moved(): boolean {
     return this.#settling !== undefined || this.#partial || this.journal.moved;
   }
@@ -111,7 +108,6 @@ export class AgentIndex {
     await this.#tell(() => this.uuidOf(key) !== undefined || this.#owners.madeNow(key, uuid));
   }
 
-  /** Says to the others that a session is gone. */
   async markDeleted(key: SessionKey, uuid: string): Promise<void> {
     await this.#tell(() => this.uuidOf(key) !== uuid || this.#owners.deletedNow(key, uuid));
     this.#writer.changed(0);
@@ -150,7 +146,6 @@ export class AgentIndex {
     this.entries.delete(key);
   }
 
-  /** Brings everything that others have written up to date. */
   async refresh(): Promise<void> {
     await this.follow();
     await inParallel(this.#owners.unseen(), AT_ONCE, (key) => this.#refresh(key));
@@ -166,13 +161,12 @@ export class AgentIndex {
       this.#owners.reset();
       this.entries.clear();
       const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
-      await this.#takeFromDisk(known);
+      await this.#takeFromDisk(known).catch((error: unknown) => this.#again(error));
       this.#partial = false;
       this.#rebuilt(aside);
     });
   }
 
-  /** Writes what has not been written yet. */
   async close(): Promise<void> {
     try {
       await this.commits.close();
@@ -204,7 +198,16 @@ export class AgentIndex {
     else if (this.#unread.size > 0) await this.#takeStrays([...this.#unread], this.#named);
   }
 
-  async #load(): Promise<void> {
+  #load(): Promise<void> {
+    return this.#takeIn().catch((error: unknown) => this.#again(error));
+  }
+
+  async #again(error: unknown): Promise<void> {
+    if (!(error instanceof ThreadLost)) throw error;
+    return this.#load();
+  }
+
+  async #takeIn(): Promise<void> {
     this.#partial = true;
     await refuseLinks(this.layout);
     this.#unsettled = !(await this.#say(() => clearUp(this.layout, this.#host)));
@@ -222,7 +225,7 @@ export class AgentIndex {
       this.#owners.claim(key, uuid);
       this.remember(key, mine?.record.uuid === uuid && mine.bytes >= entry.bytes ? mine : entry);
     });
-    if (!(await this.#owners.readJournal())) return this.#load();
+    if (!(await this.#owners.readJournal())) throw new ThreadLost();
     await this.#takeFromDisk(known);
     // What other tools have written is in no journal, and a power cut may have taken what was.
     if (this.journal.otherBoot || this.entries.size <= VERIFIED_AT_ONCE)

@@ -40,14 +40,9 @@ export async function openGeneration(path: string, number: number, readOnly: boo
   }
 }
 
-/** Makes a file of a journal. `alone`: fails with EEXIST when there is one, instead of sharing it. */
-export async function makeGeneration(
-  path: string,
-  number: number,
-  boot: string | null,
-  { alone }: { alone: boolean },
-): Promise<Generation> {
-  const file = await open(path, APPEND | constants.O_CREAT | (alone ? constants.O_EXCL : 0), 0o600);
+/** Makes a file of a journal. @throws EEXIST when there is one. */
+export async function makeGeneration(path: string, number: number, boot: string | null): Promise<Generation> {
+  const file = await open(path, APPEND | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     await ownPrivately(file, path);
     const id = randomUUID();
@@ -74,7 +69,6 @@ export function closingLine(next: string | undefined): string {
   return `${JSON.stringify({ closed: true, ...(next === undefined ? {} : { next }) })}\n`;
 }
 
-/** Whether two handles are on the same file. */
 /** For one that nobody else knows of yet. */
 export async function readNameOrClose(generation: Generation): Promise<void> {
   try {
@@ -85,6 +79,7 @@ export async function readNameOrClose(generation: Generation): Promise<void> {
   }
 }
 
+/** Whether two handles are on the same file. */
 async function isSame(one: FileHandle, other: FileHandle): Promise<boolean> {
   const [a, b] = await Promise.all([one.stat(), other.stat()]);
   return a.ino === b.ino && a.dev === b.dev;

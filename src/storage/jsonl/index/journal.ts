@@ -85,7 +85,7 @@ export class Journal {
   /** Whether anything may have been written by others that has not been followed yet. */
   get moved(): boolean {
     const current = this.#current;
-    if (current === undefined || this.#older.length > 0 || this.#lost) return true;
+    if (current === undefined || current.closed !== undefined || this.#older.length > 0 || this.#lost) return true;
     const { size, nlink } = fstatSync(current.file.fd);
     return size !== current.position || nlink === 0;
   }
@@ -98,9 +98,7 @@ export class Journal {
     // One that has begun may have read past the place where the next line is about to stand.
     this.#next ??= this.#inTurn(async () => {
       this.#next = undefined;
-      const kept = (await this.#follow()) && !this.#lost;
-      this.#lost = false;
-      return kept;
+      return (await this.#follow()) && !this.#lost;
     });
     return this.#next;
   }
@@ -113,7 +111,7 @@ export class Journal {
   write(mark: JournalMark): boolean {
     const current = this.#current;
     if (current === undefined) throw new TypeError("A journal is begun before it is written.");
-    if (current.refusal !== undefined) return false;
+    if (current.refusal !== undefined || current.closed !== undefined || this.#lost) return false;
     const bytes = Buffer.from(`${JSON.stringify(mark)}\n`);
     const written = writeSync(current.file.fd, bytes);
     const { size, nlink } = fstatSync(current.file.fd);
@@ -122,16 +120,20 @@ export class Journal {
     return true;
   }
 
-  /** Begins a journal where there is none. @throws why nothing can be written, where it can only be read. */
+  /**
+   * Begins a journal where there is none, or none that goes on: what follows on the last file can be gone, as in a copy of it.
+   * @throws why nothing can be written, where it can only be read.
+   */
   async begin(): Promise<void> {
-    if (this.#current !== undefined)
-      return writeAgain(this.#current, (number) => this.#openFile(number), this.#readOnly);
+    const current = this.#current;
+    if (current !== undefined) await writeAgain(current, (number) => this.#openFile(number), this.#readOnly);
+    if (current !== undefined && current.closed === undefined) return;
     await this.#inTurn(async () => {
       await this.#follow();
-      if (this.#current !== undefined) return;
+      if (this.#current !== undefined && this.#current.closed === undefined) return;
       await makePrivateDir(this.#dir);
-      const first = await makeGeneration(this.#path(1), 1, this.#boot, { alone: false });
-      await first.file.close();
+      const next = await this.#make(this.generation + 1);
+      await next?.file.close();
       // Others may have begun and gone on while this process slept.
       await this.#follow();
     });
@@ -147,17 +149,11 @@ export class Journal {
   }
 
   async #rotate(): Promise<number | undefined> {
-    if (!(await this.#follow())) return undefined;
+    if (!(await this.#follow()) || this.#lost) return undefined;
     const current = this.#current as Generation;
     if (current.refusal !== undefined) throw current.refusal;
-    let next: Generation | undefined;
-    try {
-      next = await makeGeneration(this.#path(current.number + 1), current.number + 1, this.#boot, { alone: true });
-    } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error;
-      // Whoever began it may have died before closing this one.
-      next = await this.#openFile(current.number + 1);
-    }
+    // Whoever began one before may have died before closing this.
+    const next = await this.#make(current.number + 1);
     if (next === undefined) return undefined;
     await readNameOrClose(next);
     await next.file.close();
@@ -210,9 +206,8 @@ export class Journal {
   async #follow(): Promise<boolean> {
     if (this.#current === undefined) {
       await this.#open();
-      // What was said before it, while this process saw no journal, is in the index by now.
-      const first = this.#older[0] ?? this.#current;
-      if (first !== undefined && first.number > 1) this.#lost = true;
+      // What was said before it, while this process saw no journal, may be in the index alone by now.
+      if (this.#current !== undefined) this.#lost = true;
     }
     const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
     while (waiting.length > 0) {
@@ -226,7 +221,8 @@ export class Journal {
         await generation.file.close();
       } else if (generation.closed !== undefined) {
         const next = await this.#openFile(generation.number + 1);
-        if (next === undefined) return false;
+        // Files are removed in their order: where this one is still there, the next was not removed, and never was here.
+        if (next === undefined) return (await generation.file.stat()).nlink > 0;
         await readNameOrClose(next);
         if (generation.closed.next !== undefined && next.id !== generation.closed.next) {
           await next.file.close();
@@ -284,6 +280,16 @@ export class Journal {
     } catch (error) {
       if (codeOf(error) === "ENOENT") return [];
       throw error;
+    }
+  }
+
+  /** Makes a file, or opens the one that another process made. */
+  async #make(number: number): Promise<Generation | undefined> {
+    try {
+      return await makeGeneration(this.#path(number), number, this.#boot);
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+      return this.#openFile(number);
     }
   }
 

@@ -3,6 +3,9 @@ import { isUuid } from "../layout.js";
 import { Journal } from "./journal.js";
 import type { JournalMark } from "./journal-line.js";
 
+/** What others have said cannot be followed from where it was read last. */
+export class ThreadLost extends Error {}
+
 interface OwnershipOptions {
   agentId: string;
   journalDir: string;
@@ -131,11 +134,14 @@ export class Ownership {
     return this.journal.generation > 0 && this.#say({ key, uuid, by: this.#self, deleted: true });
   }
 
-  /** Says something in the journal, knowing all that has been said before. For while an index is taken in. */
+  /**
+   * Says something in the journal, knowing all that has been said before. For while an index is taken in.
+   * @throws ThreadLost when that is not known any more, and the index must be taken in again.
+   */
   async tell(saidNow: () => boolean): Promise<void> {
     do {
       await this.begin();
-      await this.readJournal();
+      if (!(await this.readJournal())) throw new ThreadLost();
     } while (!saidNow());
   }
 

@@ -134,8 +134,10 @@ export class SessionReader {
   ): Promise<{ entry: IndexEntry; start: number } | undefined> {
     try {
       const caught = await catchUp(entry, index.transcript(uuid), index.onSkipped, rev);
+      // Of an update that does not count there may be lines that look as if they did, until it is blanked: nobody is to know.
+      if (caught.found === undefined) return undefined;
       this.#keep(index, key, caught);
-      return caught.found === undefined ? undefined : { entry: caught.entry, start: caught.found };
+      return { entry: caught.entry, start: caught.found };
     } catch (error) {
       // Removed by now, and what was written with it.
       if (codeOf(error) === "ENOENT") return undefined;

@@ -219,11 +219,7 @@ export class SessionWriter {
     } else {
       const found = named ? await this.#options.reader.search(index, key, uuid, entry, rev) : undefined;
       if (found === undefined) {
-        if (named) {
-          await file.blank(bytes, before);
-          // What was read with it in is read again without.
-          index.remember(key, entry);
-        }
+        if (named) await file.blank(bytes, before);
         this.#options.pool.drop(file);
         if (written !== whole.length) throw writtenShort(key);
         return undefined;
