@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { JsonlStorage, SessionManager } from "../../src/index.js";
 import { type Answer, answerTo, type Order, type Reported, type World } from "./orders.js";
 
@@ -21,8 +22,7 @@ export type Sent = { reported: Reported } | { id: number; value: Answer } | { id
 process.on("message", ({ id, order }: { id: number; order: Order }) => {
   answerTo(order, world).then(
     (value) => process.send?.({ id, value } satisfies Sent),
-    (error: unknown) =>
-      process.send?.({ id, error: error instanceof Error ? `${error.stack}` : String(error) } satisfies Sent),
+    (error: unknown) => process.send?.({ id, error: inspect(error) } satisfies Sent),
   );
 });
 process.send?.({ id: 0, value: undefined } satisfies Sent);

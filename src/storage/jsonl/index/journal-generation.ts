@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { constants, writeSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { codeOf, isRefusal } from "../fault.js";
 import { ownPrivately } from "../layout.js";
 import { readJournalLine } from "./journal-line.js";
@@ -19,6 +20,7 @@ export interface Generation {
   refusal?: unknown;
 }
 
+const NAME = /^(\d{9})\.jsonl$/;
 const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
 const READ = constants.O_RDONLY | SAFE;
@@ -26,6 +28,24 @@ const READ_ONLY = new TypeError("A journal that was opened to be read is not wri
 const NEWLINE = 0x0a;
 // More than a first line takes.
 const NAME_BYTES = 512;
+
+/** The numbers of the files there are, in order. */
+export async function generationsIn(dir: string): Promise<number[]> {
+  try {
+    const names = await readdir(dir);
+    return names
+      .flatMap((name) => NAME.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+export function generationPath(dir: string, number: number): string {
+  return join(dir, `${String(number).padStart(9, "0")}.jsonl`);
+}
 
 /** Opens a file of a journal, to be read only where it cannot be written. `undefined` when there is none. */
 export async function openGeneration(path: string, number: number, readOnly: boolean): Promise<Generation | undefined> {

@@ -1,11 +1,12 @@
 import { fstatSync, writeSync } from "node:fs";
-import { readdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { unlink } from "node:fs/promises";
 import { codeOf } from "../fault.js";
 import { makePrivateDir } from "../layout.js";
 import {
   closingLine,
   type Generation,
+  generationPath,
+  generationsIn,
   makeGeneration,
   openGeneration,
   readName,
@@ -17,7 +18,6 @@ import { type JournalMark, readJournalLine } from "./journal-line.js";
 /** What is done with each mark, in the order in which they count, and the generation it was read in. */
 export type OnMark = (mark: JournalMark, generation: number) => void;
 
-const NAME = /^(\d{9})\.jsonl$/;
 const NEWLINE = 0x0a;
 
 /**
@@ -71,14 +71,14 @@ export class Journal {
     for (;;) {
       await this.#closeFiles();
       const found: Generation[] = [];
-      for (const number of await this.#numbers()) {
+      for (const number of await generationsIn(this.#dir)) {
         const generation = await this.#openFile(number);
         if (generation !== undefined) found.push(generation);
       }
       this.#current = found.pop();
       this.#older = found;
       // One that was begun, or removed, while the directory was read can be missing from what was read.
-      if ((await this.#numbers()).at(-1) === this.#current?.number) return;
+      if ((await generationsIn(this.#dir)).at(-1) === this.#current?.number) return;
     }
   }
 
@@ -135,7 +135,7 @@ export class Journal {
       const next = await this.#make(this.generation + 1);
       await next?.file.close();
       // Others may have begun and gone on while this process slept.
-      await this.#follow();
+      await this.#follow(next?.id);
     });
   }
 
@@ -165,10 +165,10 @@ export class Journal {
 
   /** Removes the generations up to a number: the index has what they said. */
   async remove(upTo: number): Promise<void> {
-    for (const number of await this.#numbers()) {
+    for (const number of await generationsIn(this.#dir)) {
       if (number > upTo) continue;
       try {
-        await unlink(this.#path(number));
+        await unlink(generationPath(this.#dir, number));
       } catch (error) {
         if (codeOf(error) !== "ENOENT") throw error;
       }
@@ -203,11 +203,16 @@ export class Journal {
     for (const { file } of files) await file.close();
   }
 
-  async #follow(): Promise<boolean> {
+  /** `made` names the file that this process has just begun the journal with. */
+  async #follow(made?: string): Promise<boolean> {
     if (this.#current === undefined) {
       await this.#open();
-      // What was said before it, while this process saw no journal, may be in the index alone by now.
-      if (this.#current !== undefined) this.#lost = true;
+      const current = this.#current;
+      if (current !== undefined) {
+        await readName(current);
+        // What others said before, while this process saw no journal, may be in the index alone by now.
+        if (made === undefined || current.id !== made || this.#older.length > 0) this.#lost = true;
+      }
     }
     const waiting = [...this.#older, ...(this.#current === undefined ? [] : [this.#current])];
     while (waiting.length > 0) {
@@ -270,23 +275,10 @@ export class Journal {
     generation.position += begin;
   }
 
-  async #numbers(): Promise<number[]> {
-    try {
-      const names = await readdir(this.#dir);
-      return names
-        .flatMap((name) => NAME.exec(name)?.[1] ?? [])
-        .map(Number)
-        .sort((a, b) => a - b);
-    } catch (error) {
-      if (codeOf(error) === "ENOENT") return [];
-      throw error;
-    }
-  }
-
   /** Makes a file, or opens the one that another process made. */
   async #make(number: number): Promise<Generation | undefined> {
     try {
-      return await makeGeneration(this.#path(number), number, this.#boot);
+      return await makeGeneration(generationPath(this.#dir, number), number, this.#boot);
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;
       return this.#openFile(number);
@@ -294,10 +286,6 @@ export class Journal {
   }
 
   #openFile(number: number): Promise<Generation | undefined> {
-    return openGeneration(this.#path(number), number, this.#readOnly);
-  }
-
-  #path(number: number): string {
-    return join(this.#dir, `${String(number).padStart(9, "0")}.jsonl`);
+    return openGeneration(generationPath(this.#dir, number), number, this.#readOnly);
   }
 }

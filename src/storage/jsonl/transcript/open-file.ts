@@ -95,7 +95,8 @@ export class OpenFile {
     const at = behind.indexOf(bytes);
     if (at < 0) return;
     // What is open for appending writes at the end, wherever it is told to.
-    const file = await open(this.path, REWRITE);
+    const file = await openUnlessGone(this.path);
+    if (file === undefined) return;
     try {
       if ((await file.stat()).ino !== ino) return;
       const nothing = Buffer.alloc(bytes.length - 1, " ");
@@ -113,5 +114,15 @@ export class OpenFile {
     } finally {
       this.unpin();
     }
+  }
+}
+
+// Another process may have deleted the session meanwhile, and what was to be blanked with it.
+async function openUnlessGone(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, REWRITE);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
