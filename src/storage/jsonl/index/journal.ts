@@ -207,7 +207,7 @@ export class Journal {
   async #follow(made?: string): Promise<boolean> {
     if (this.#current === undefined) {
       await this.#open();
-      const current = this.#current;
+      const current = this.#current as Generation | undefined;
       if (current !== undefined) {
         await readName(current);
         // What others said before, while this process saw no journal, may be in the index alone by now.
