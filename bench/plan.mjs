@@ -12,7 +12,8 @@ const FULL = {
   // Rows whose every measurement takes seconds.
   slowRounds: 3,
   startRounds: 10,
-  always: 800,
+  warm: 2500,
+  always: 1500,
   off: 3000,
   growing: 200,
   manyAlways: 1000,
@@ -32,6 +33,7 @@ const QUICK = {
   rounds: 1,
   slowRounds: 1,
   startRounds: 2,
+  warm: 500,
   always: 250,
   off: 1000,
   growing: 50,

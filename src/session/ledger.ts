@@ -1,7 +1,8 @@
 import type { TranscriptEntry } from "../core/entry.js";
 import { isEntryOf, isMessageEntry, type MessageEntry, readEntry } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
-import { initialRecord, project, type SessionRecord } from "../core/record.js";
+import { initialRecord, type SessionRecord } from "../core/record.js";
+import { appendingUpdater } from "../storage/change.js";
 import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
 import type { Clock } from "./hooks.js";
@@ -33,6 +34,8 @@ export class Ledger {
   readonly #sources: Sources;
   readonly #events: Events;
   readonly #known = new Set<string>();
+  /** Most entries are written in the same millisecond as another. */
+  #latest: { now: number | undefined; text: string } = { now: undefined, text: "" };
 
   constructor(storage: SessionStorage, sources: Sources, events: Events) {
     this.storage = storage;
@@ -71,7 +74,7 @@ export class Ledger {
     let unchanged: SessionRecord | undefined;
     const written = await this.storage.update(
       key,
-      (current) => {
+      appendingUpdater((current) => {
         const record = current ?? initialRecord({ key, uuid: this.#sources.newUuid(), created: this.#now() });
         const entries = decide(record);
         created = current === undefined;
@@ -80,8 +83,8 @@ export class Ledger {
         if (entries === undefined) return undefined;
         // A new session is written even without entries; an existing one only when there is something to say.
         if (!created && appended.length === 0) return undefined;
-        return { record: project(record, appended), append: appended };
-      },
+        return { before: record, append: appended };
+      }),
       { claim },
     );
     const record = (written ?? unchanged) as SessionRecord;
@@ -155,19 +158,22 @@ export class Ledger {
   }
 
   #complete(entry: NewEntry): TranscriptEntry {
-    const { id = this.newEntryId(), timestamp, ...rest } = entry;
+    const { id = this.newEntryId(), timestamp = this.#now() } = entry;
+    const { role, content, type } = entry as Record<string, unknown>;
     // The key order of a line is the spec's: what was said first, then when, then the bookkeeping.
-    const { role, content, type, ...facts } = rest as Record<string, unknown>;
-    const head = type === undefined ? { role, content } : { type };
-    const complete = { ...head, timestamp: timestamp ?? this.#now(), id, ...facts };
+    const complete: Record<string, unknown> =
+      type === undefined ? { role, content, timestamp, id } : { type, timestamp, id };
+    for (const name of Object.keys(entry))
+      if (!Object.hasOwn(complete, name)) complete[name] = (entry as Record<string, unknown>)[name];
     // A line that could not be read back would be lost to everyone but a person with an editor.
-    if (readEntry(complete, complete.id) === undefined)
-      throw new TypeError("An entry does not have the shape of its type.");
+    if (readEntry(complete, id) === undefined) throw new TypeError("An entry does not have the shape of its type.");
     return complete as unknown as TranscriptEntry;
   }
 
   #now(): string {
-    return new Date(this.#sources.clock.now()).toISOString();
+    const now = this.#sources.clock.now();
+    if (now !== this.#latest.now) this.#latest = { now, text: new Date(now).toISOString() };
+    return this.#latest.text;
   }
 }
 

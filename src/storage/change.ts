@@ -1,4 +1,4 @@
-import { readEntry, type TranscriptEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry, readEntry, type TranscriptEntry } from "../core/entry.js";
 import { cloneJson, copyJson, jsonBytes, sameJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import { initialRecord, project, type SessionRecord } from "../core/record.js";
@@ -20,6 +20,47 @@ export interface CheckedChange {
   lines: string[];
 }
 
+/** Which entries follow on a record. It changes nothing it is given, and nobody changes what it has returned. */
+export type Appending = (
+  current: SessionRecord | undefined,
+) => { before: SessionRecord; append: readonly TranscriptEntry[] } | undefined;
+
+const APPENDING = Symbol("appending");
+
+/** An updater that appends and changes nothing else: what the library writes with. Any storage takes it for what it is. */
+export function appendingUpdater(decide: Appending): Updater {
+  const updater: Updater & { [APPENDING]?: Appending } = (current) => {
+    const decided = decide(current);
+    return decided && { record: project(decided.before, decided.append), append: decided.append };
+  };
+  updater[APPENDING] = decide;
+  return updater;
+}
+
+/**
+ * As `decideChange`, for a storage that keeps only text of the entries: what the library itself appends is what it is, and most
+ * of it leaves nothing of its own in a record, so that neither need be checked or copied.
+ */
+export function decideOwnChange(
+  key: SessionKey,
+  updater: Updater & { [APPENDING]?: Appending },
+  current: SessionRecord | undefined,
+): CheckedChange | undefined {
+  const decide = updater[APPENDING];
+  if (decide === undefined) return decideChange(key, updater, current);
+  const decided = decide(current);
+  if (decided === undefined) return undefined;
+  const { before } = decided;
+  const record = project(before, decided.append);
+  if (current === undefined || !decided.append.every(leavesNothing))
+    return checkChange(key, { record, append: decided.append }, current);
+  return { before, record, follows: true, append: [...decided.append], lines: decided.append.map(toLine) };
+}
+
+function leavesNothing(entry: TranscriptEntry): boolean {
+  return (isMessageEntry(entry) || isEntryOf(entry, "turn")) && !isFramed(entry);
+}
+
 /**
  * Runs an updater and checks what it decided, the same for every storage. For the `update` of a storage of your own: call it
  * with what is stored, within whatever makes the update atomic, and store what it returns.
@@ -38,6 +79,10 @@ export function decideChange(
     if (change instanceof Promise) void change.then(ignore, ignore);
     throw new TypeError("An updater must be synchronous: no lock may be held while other code is waited for.");
   }
+  return checkChange(key, change, current);
+}
+
+function checkChange(key: SessionKey, change: unknown, current: SessionRecord | undefined): CheckedChange {
   if (!isChange(change)) throw new TypeError("An updater must return { record, append? } or undefined.");
   const lines = (change.append ?? []).map(toLine);
   const append = lines.map((line) => JSON.parse(line) as TranscriptEntry);
@@ -60,7 +105,11 @@ const RESERVED_FIELDS = ["_lines", "_more", "_rev", "_on"];
 function isStorable(entry: TranscriptEntry): boolean {
   if (readEntry(entry, "") === undefined) return false;
   if (RESERVED_TYPES.has((entry as { type?: unknown }).type)) return false;
-  return !RESERVED_FIELDS.some((field) => Object.hasOwn(entry, field));
+  return !isFramed(entry);
+}
+
+function isFramed(entry: TranscriptEntry): boolean {
+  return RESERVED_FIELDS.some((field) => Object.hasOwn(entry, field));
 }
 
 function toLine(entry: TranscriptEntry): string {

@@ -104,25 +104,12 @@ export class JsonlStorage implements SessionStorage {
     for (const record of records) yield cloneJson(record);
   }
 
-  async update(
+  update(
     key: SessionKey,
     updater: Updater,
     options: { claim?: Claim | undefined } = {},
   ): Promise<SessionRecord | undefined> {
-    const { claim } = options;
-    const mayWrite = () => {
-      if (claim !== undefined) this.#claims.check(claim, key);
-    };
-    return this.#guarded("update", key, () =>
-      this.#with(key, async (index) => {
-        const { record, durable } = await this.#mutex.run(key, () =>
-          this.#writer.update(index, key, updater, mayWrite),
-        );
-        if (durable !== undefined) await durable;
-        if (claim !== undefined && record !== undefined) await this.#locks.show(claim.token, index.layout, record.uuid);
-        return record && cloneJson(record);
-      }),
-    );
+    return this.#guarded("update", key, () => this.#update(key, updater, options.claim));
   }
 
   entries(uuid: string, range: EntryRange = {}): AsyncIterable<TranscriptEntry> {
@@ -165,6 +152,19 @@ export class JsonlStorage implements SessionStorage {
     await this.#pool.close().catch((error: unknown) => failures.push(error));
     liveTokens().delete(this.#token);
     if (failures.length > 0) throw storageFault(failures[0], "close");
+  }
+
+  async #update(key: SessionKey, updater: Updater, claim: Claim | undefined): Promise<SessionRecord | undefined> {
+    const found = this.#index(key);
+    // Nothing is waited for when the index is there: calls that are made one after the other stay in that order.
+    const index = found instanceof AgentIndex ? found : await found;
+    const mayWrite = () => {
+      if (claim !== undefined) this.#claims.check(claim, key);
+    };
+    const { record, durable } = await this.#mutex.run(key, () => this.#writer.update(index, key, updater, mayWrite));
+    if (durable !== undefined) await durable;
+    if (claim !== undefined && record !== undefined) await this.#locks.show(claim.token, index.layout, record.uuid);
+    return record && cloneJson(record);
   }
 
   async *#entries(uuid: string, range: EntryRange): AsyncGenerator<readonly TranscriptEntry[]> {

@@ -3,17 +3,14 @@ export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>();
 
   run<T>(name: string, task: () => Promise<T>): Promise<T> {
-    const before = this.#tails.get(name) ?? Promise.resolve();
-    const result = before.then(task);
+    const before = this.#tails.get(name);
+    const result = before === undefined ? task() : before.then(task);
     // The tail only says "done"; whoever called gets the failure itself.
-    const tail = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#tails.set(name, tail);
-    void tail.then(() => {
+    const done = () => {
       if (this.#tails.get(name) === tail) this.#tails.delete(name);
-    });
+    };
+    const tail = result.then(done, done);
+    this.#tails.set(name, tail);
     return result;
   }
 }

@@ -1,7 +1,7 @@
 import { unlink } from "node:fs/promises";
 import type { SessionKey } from "../../../core/key.js";
 import { StorageBusyError, UnsupportedVersionError } from "../../../errors.js";
-import { type CheckedChange, decideChange } from "../../change.js";
+import { type CheckedChange, decideOwnChange } from "../../change.js";
 import type { Updater } from "../../storage.js";
 import { codeOf } from "../fault.js";
 import type { AgentIndex } from "../index/agent-index.js";
@@ -43,7 +43,7 @@ export class SessionWriter {
       const session = this.#ready(index, key) ?? (await this.#prepare(index, key));
       try {
         mayWrite();
-        const decided = attempt(() => decideChange(key, updater, session?.entry.record));
+        const decided = attempt(() => decideOwnChange(key, updater, session?.entry.record));
         // The next try brings up to date what has moved.
         if (session === undefined ? await isMadeMeanwhile(index, key) : this.#isMoved(index, key, session)) continue;
         if ("error" in decided) throw decided.error;

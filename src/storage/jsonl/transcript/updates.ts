@@ -58,19 +58,19 @@ export function encodeUpdate(update: {
   on: string | undefined;
 }): string {
   const { header, entries, record, rev, on } = update;
-  const lines = [
-    ...(header === undefined ? [] : [JSON.stringify(header)]),
-    ...entries,
-    ...(record === undefined ? [] : [JSON.stringify({ type: "record", record })]),
-  ];
-  const count = lines.length;
+  const name = `,"_rev":"${rev}"${on === undefined ? "" : `,"_on":"${on}"`}}\n`;
+  const count = entries.length + (header === undefined ? 0 : 1) + (record === undefined ? 0 : 1);
   if (count === 0) return "";
+  // What nearly every update is.
+  if (count === 1 && entries[0] !== undefined) return `${entries[0].slice(0, -1)}${name}`;
+  const lines = [...entries];
+  if (header !== undefined) lines.unshift(JSON.stringify(header));
+  if (record !== undefined) lines.push(JSON.stringify({ type: "record", record }));
   let text = "";
   for (const [index, line] of lines.entries()) {
     const first = index === 0;
     const place = count === 1 ? "" : first ? `,"_lines":${count}` : `,"_more":${count - 1 - index}`;
-    const name = first ? `,"_rev":"${rev}"${on === undefined ? "" : `,"_on":"${on}"`}` : "";
-    text += `${line.slice(0, -1)}${place}${name}}\n`;
+    text += `${line.slice(0, -1)}${place}${first ? name : "}\n"}`;
   }
   return text;
 }
