@@ -40,6 +40,7 @@ const ALLOWED: Record<string, (target: string, file: string) => boolean> = {
     target === "zod" ||
     target === "storage/storage.ts" ||
     target === "storage/report.ts" ||
+    target === "storage/appending.ts" ||
     // Only the manager knows the default storage and where ids come from, only loadConfig the file it reads.
     (file === "session/manager.ts" &&
       (/^storage\/jsonl\//.test(target) || target === "ulid" || target === "node:crypto")) ||

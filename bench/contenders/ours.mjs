@@ -54,14 +54,11 @@ function atStorage(dir, durability) {
   };
 }
 
-/** A session with `count` messages. */
+/** A session with `count` messages, stored one at a time as a bot does. */
 export async function prepareLong({ dir, count }) {
   const manager = new SessionManager({ dir, durability: "off" });
   const session = await manager.open(keyOf(0));
-  for (let from = 0; from < count; from += 500) {
-    const size = Math.min(500, count - from);
-    await session.append(...Array.from({ length: size }, (_, index) => message(from + index)));
-  }
+  for (let number = 0; number < count; number += 1) await session.append(message(number));
   await manager.close();
 }
 

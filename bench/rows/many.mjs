@@ -3,7 +3,7 @@ import { fresh, lane, OURS, PEERS, RAW } from "../who.mjs";
 
 export function manyRows({ n }) {
   const { pi, grammy, langgraph } = PEERS;
-  const many = (count, withs) => fresh({ scenario: "append", sessions: 500, warm: 500, count, with: withs });
+  const many = (count, withs) => fresh({ scenario: "append", sessions: 500, warm: Math.max(500, n.warm), count, with: withs });
   const row = (durability, count, raw, others) => ({
     id: `interleaved.${durability}`,
     title: `500 sessions in turn, durability "${durability}"`,
@@ -12,7 +12,7 @@ export function manyRows({ n }) {
     reference: "raw",
     lanes: [lane("session", OURS, "session.append", many(count, { durability })), raw, ...others],
   });
-  const fifty = (scenario, count, withs) => fresh({ scenario, sessions: 50, warm: 200, count, with: withs });
+  const fifty = (scenario, count, withs) => fresh({ scenario, sessions: 50, warm: n.warm, count, with: withs });
   const always = { durability: "always" };
   const rawSynced = { how: "write+sync" };
   const whole = { form: "state" };

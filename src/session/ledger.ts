@@ -2,7 +2,7 @@ import type { TranscriptEntry } from "../core/entry.js";
 import { isEntryOf, isMessageEntry, type MessageEntry, readEntry } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
 import { initialRecord, type SessionRecord } from "../core/record.js";
-import { appendingUpdater } from "../storage/change.js";
+import { appendingUpdater } from "../storage/appending.js";
 import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
 import type { Clock } from "./hooks.js";

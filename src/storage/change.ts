@@ -4,6 +4,7 @@ import type { SessionKey } from "../core/key.js";
 import { initialRecord, project, type SessionRecord } from "../core/record.js";
 import { MAX_EXTRA_BYTES } from "../core/state.js";
 import { StorageError } from "../errors.js";
+import { appendingOf } from "./appending.js";
 import { isRecord } from "./record-shape.js";
 import type { Change, Updater } from "./storage.js";
 
@@ -20,33 +21,16 @@ export interface CheckedChange {
   lines: string[];
 }
 
-/** Which entries follow on a record. It changes nothing it is given, and nobody changes what it has returned. */
-export type Appending = (
-  current: SessionRecord | undefined,
-) => { before: SessionRecord; append: readonly TranscriptEntry[] } | undefined;
-
-const APPENDING = Symbol("appending");
-
-/** An updater that appends and changes nothing else: what the library writes with. Any storage takes it for what it is. */
-export function appendingUpdater(decide: Appending): Updater {
-  const updater: Updater & { [APPENDING]?: Appending } = (current) => {
-    const decided = decide(current);
-    return decided && { record: project(decided.before, decided.append), append: decided.append };
-  };
-  updater[APPENDING] = decide;
-  return updater;
-}
-
 /**
  * As `decideChange`, for a storage that keeps only text of the entries: what the library itself appends is what it is, and most
  * of it leaves nothing of its own in a record, so that neither need be checked or copied.
  */
 export function decideOwnChange(
   key: SessionKey,
-  updater: Updater & { [APPENDING]?: Appending },
+  updater: Updater,
   current: SessionRecord | undefined,
 ): CheckedChange | undefined {
-  const decide = updater[APPENDING];
+  const decide = appendingOf(updater);
   if (decide === undefined) return decideChange(key, updater, current);
   const decided = decide(current);
   if (decided === undefined) return undefined;

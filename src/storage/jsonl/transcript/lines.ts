@@ -2,8 +2,8 @@ import type { FileHandle } from "node:fs/promises";
 
 const NEWLINE = 0x0a;
 const BLOCK = 65_536;
-// A long read goes faster in larger blocks; a short one must not pay for one.
-const LARGE_BLOCK = 1_048_576;
+// A long read goes faster in larger blocks; a short one must not pay for one, and what fills still larger ones outlives the young heap.
+const LARGE_BLOCK = 131_072;
 
 /** One line of a file, without its newline, and where it stands. */
 export interface Line {

@@ -2,6 +2,7 @@ import { type FileHandle, lstat } from "node:fs/promises";
 import { type HeaderEntry, readHeader, type TranscriptEntry } from "../../../core/entry.js";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
+import { frameOf } from "./frame.js";
 import type { HandlePool } from "./handle-pool.js";
 import { countLines, endsInsideLine, findLineBefore, firstLine, type Line, readLines } from "./lines.js";
 import type { Before } from "./update-order.js";
@@ -37,7 +38,7 @@ export class Transcript {
   async header({ anywhere }: { anywhere: boolean }): Promise<HeaderEntry | undefined> {
     return this.#pool.reading(this.path, async (file) => {
       const first = await firstLine(file);
-      const header = first === undefined ? undefined : readHeader(frameOf(first));
+      const header = first === undefined ? undefined : readHeader(parsed(first));
       if (header !== undefined) return header;
       const { size } = await file.stat();
       for await (const items of updatesOf(file, 0, size, undefined)) {
@@ -113,15 +114,15 @@ function fromBoundary(lines: readonly Line[]): readonly Line[] {
   const seen = new Map<string, number>();
   let framed = false;
   for (const [at, { text }] of lines.entries()) {
-    const frame = frameOf(text);
+    const { more, rev, on } = frameOf(text);
     // Of an update that begins before them nothing is known.
-    framed ||= typeof frame?._more === "number";
-    if (typeof frame?._rev !== "string") continue;
+    framed ||= more !== undefined;
+    if (rev === undefined) continue;
     framed = true;
-    if (frame._on === NOTHING_NAMED) return lines;
-    const boundary = typeof frame._on === "string" ? seen.get(frame._on) : at;
+    if (on === NOTHING_NAMED) return lines;
+    const boundary = on === undefined ? at : seen.get(on);
     if (boundary !== undefined) return lines.slice(boundary);
-    if (!seen.has(frame._rev)) seen.set(frame._rev, at);
+    if (!seen.has(rev)) seen.set(rev, at);
   }
   return framed ? [] : lines;
 }
@@ -146,22 +147,23 @@ function updatesOf(
 function before(file: FileHandle, head: string | undefined): Before {
   const has = async (rev: string, offset: number) => (await lineNamed(file, rev, offset)) !== undefined;
   const hasEntry = async (id: string, offset: number) =>
-    (await findLineBefore(file, offset, id, (line) => frameOf(line)?.id === id)) !== undefined;
+    (await findLineBefore(file, offset, id, (line) => parsed(line)?.id === id)) !== undefined;
   return { head, has, hasEntry };
 }
 
 // What names nothing is looked for in who else did.
 function lineNamed(file: FileHandle, rev: string, before: number) {
-  const field = rev === NOTHING_NAMED ? "_on" : "_rev";
-  return findLineBefore(file, before, rev, (line) => frameOf(line)?.[field] === rev);
+  const field = rev === NOTHING_NAMED ? "on" : "rev";
+  // A line that cannot be read is not there, whatever is left of its frame.
+  return findLineBefore(file, before, rev, (line) => frameOf(line)[field] === rev && parsed(line) !== undefined);
 }
 
-function frameOf(text: string): { id?: unknown; _more?: unknown; _rev?: unknown; _on?: unknown } | undefined {
+function parsed(text: string): { id?: unknown } | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? value : undefined;
   } catch {
-    // Not JSON, so it frames nothing; readUpdates reports it.
+    // Not JSON, so it is neither; readUpdates reports it.
     return undefined;
   }
 }

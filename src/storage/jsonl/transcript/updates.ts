@@ -8,6 +8,7 @@ import {
 } from "../../../core/entry.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { isRecord } from "../../record-shape.js";
+import { type Framed, parseFramed, trim } from "./frame.js";
 import type { Line } from "./lines.js";
 import { type Before, Order } from "./update-order.js";
 
@@ -95,13 +96,8 @@ export async function* readUpdates(
   for await (const lines of batches) {
     const items: ReadItem[] = [];
     for (const item of assembly.add(lines)) {
-      if (!("update" in item)) {
-        items.push(item);
-        continue;
-      }
-      const verdict = order.judge(item.update);
-      const counts = typeof verdict === "boolean" ? verdict : await verdict;
-      if (counts) items.push(item);
+      const verdict = "update" in item ? order.judge(item.update) : true;
+      if (typeof verdict === "boolean" ? verdict : await verdict) items.push(item);
     }
     if (items.length > 0) yield items;
   }
@@ -115,9 +111,9 @@ interface Part {
   first: boolean;
   rev?: string | undefined;
   on?: string | undefined;
-  header?: HeaderEntry;
-  entry?: TranscriptEntry;
-  record?: SessionRecord;
+  header?: HeaderEntry | undefined;
+  entry?: TranscriptEntry | undefined;
+  record?: SessionRecord | undefined;
 }
 
 interface Bad {
@@ -131,7 +127,8 @@ class Assembly {
   #bad: Bad[] = [];
   #number = 0;
 
-  *add(lines: readonly Line[]): Generator<ReadItem> {
+  add(lines: readonly Line[]): ReadItem[] {
+    const items: ReadItem[] = [];
     for (const line of lines) {
       this.#number += 1;
       const number = this.#number;
@@ -139,27 +136,27 @@ class Assembly {
       if (part === "blank") continue;
       if (part === undefined) {
         // A last line without its newline is being written, or torn; whoever appends next closes it.
-        if (line.open) return;
+        if (line.open) return items;
         if (this.#parts.length > 0) this.#bad.push({ line, number });
-        else yield skipped({ line, number });
+        else items.push(skipped({ line, number }));
         continue;
       }
       if (part.first && this.#parts.length > 0) {
-        yield* [...this.#parts, ...this.#bad].sort((a, b) => a.number - b.number).map(skipped);
+        items.push(...[...this.#parts, ...this.#bad].sort((a, b) => a.number - b.number).map(skipped));
         this.#parts = [];
         this.#bad = [];
       }
       if (part.first && part.more === 0) {
-        yield { update: assemble([part]) };
+        items.push({ update: assembleOne(part) });
         continue;
       }
       this.#parts.push(part);
       if (part.more > 0) continue;
-      yield* this.#bad.map(skipped);
-      yield { update: assemble(this.#parts) };
+      items.push(...this.#bad.map(skipped), { update: assemble(this.#parts) });
       this.#parts = [];
       this.#bad = [];
     }
+    return items;
   }
 }
 
@@ -167,9 +164,9 @@ function readLine(line: Line, number: number): Part | "blank" | undefined {
   const text = trim(line.text);
   if (text === "") return line.text.includes("\0") ? undefined : "blank";
   if (text.startsWith(VOID_LINE) && text.trimEnd() === VOID_LINE) return "blank";
-  let read: { said: Record<string, unknown>; frame: Frame } | undefined;
+  let read: Framed | undefined;
   try {
-    read = parse(text);
+    read = parseFramed(text);
   } catch {
     // Not JSON: the caller reports the line as skipped, with its number.
     return undefined;
@@ -177,60 +174,9 @@ function readLine(line: Line, number: number): Part | "blank" | undefined {
   const content = read && readContent(read.said, line);
   if (read === undefined || content === undefined) return undefined;
   const { lines, more, rev, on } = read.frame;
+  const { header, entry, record } = content;
   const first = more === undefined;
-  return { line, number, more: more ?? (lines === undefined ? 0 : lines - 1), first, rev, on, ...content };
-}
-
-/** What frames an update, apart from what a line says. */
-interface Frame {
-  lines: number | undefined;
-  more: number | undefined;
-  rev: string | undefined;
-  on: string | undefined;
-}
-
-// As `encodeUpdate` ends a line. No text inside a message ends like this, for its quotes would be escaped.
-const FRAME =
-  /^(?:,"_(?:lines":(\d{1,9})|more":(\d{1,9})))?(?:,"_rev":"([^"\\]{1,80})"(?:,"_on":"([^"\\]{1,80})")?)?\}$/;
-const FRAME_REACH = 220;
-
-function parse(text: string): { said: Record<string, unknown>; frame: Frame } | undefined {
-  const at = text.indexOf(',"_', Math.max(0, text.length - FRAME_REACH));
-  const match = at > 0 ? FRAME.exec(text.slice(at)) : null;
-  if (match !== null) {
-    const said = asObject(JSON.parse(`${text.slice(0, at)}}`));
-    const [, lines, more, rev, on] = match;
-    return said && { said, frame: { lines: asNumber(lines), more: asNumber(more), rev, on } };
-  }
-  const value = asObject(JSON.parse(text));
-  if (value === undefined || !("_rev" in value || "_on" in value || "_lines" in value || "_more" in value))
-    return value && { said: value, frame: NO_FRAME };
-  const { _lines, _more, _rev, _on, ...said } = value;
-  const number = (field: unknown) => (typeof field === "number" ? field : undefined);
-  const name = (field: unknown) => (typeof field === "string" ? field : undefined);
-  return { said, frame: { lines: number(_lines), more: number(_more), rev: name(_rev), on: name(_on) } };
-}
-
-const NO_FRAME: Frame = { lines: undefined, more: undefined, rev: undefined, on: undefined };
-
-function asObject(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
-}
-
-function asNumber(digits: string | undefined): number | undefined {
-  return digits === undefined ? undefined : Number(digits);
-}
-
-// A byte order mark and CR come from editors, NULs from a power cut on a file system that had grown the file already. A
-// pattern would take a square of the time on a long run of NULs.
-function trim(text: string): string {
-  let from = 0;
-  let to = text.length;
-  while (from < to && (text[from] === "\0" || text[from] === "\uFEFF")) from += 1;
-  while (to > from && (text[to - 1] === "\0" || text[to - 1] === "\r")) to -= 1;
-  return from === 0 && to === text.length ? text : text.slice(from, to);
+  return { line, number, more: more ?? (lines === undefined ? 0 : lines - 1), first, rev, on, header, entry, record };
 }
 
 function readContent(
@@ -258,6 +204,13 @@ function fitsRecord(entry: TranscriptEntry): boolean {
     // The caller reports the line as skipped, with its number.
     return false;
   }
+}
+
+function assembleOne({ line: { start, end }, rev, on, header, entry, record }: Part): StoredUpdate {
+  const update: StoredUpdate = { start, end, entries: entry === undefined ? [] : [entry], rev, on };
+  if (header !== undefined) update.header = header;
+  if (record !== undefined) update.record = record;
+  return update;
 }
 
 function assemble(parts: readonly Part[]): StoredUpdate {
