@@ -3,7 +3,8 @@ import { fresh, lane, OURS, PEERS, RAW } from "../who.mjs";
 
 export function manyRows({ n }) {
   const { pi, grammy, langgraph } = PEERS;
-  const many = (count, withs) => fresh({ scenario: "append", sessions: 500, warm: Math.max(500, n.warm), count, with: withs });
+  const many = (count, withs) =>
+    fresh({ scenario: "append", sessions: 500, warm: Math.max(500, n.warm), count, with: withs });
   const row = (durability, count, raw, others) => ({
     id: `interleaved.${durability}`,
     title: `500 sessions in turn, durability "${durability}"`,

@@ -54,7 +54,7 @@ export async function createSession(
     // Another process was first; nobody has heard of this one.
     if (index.uuidOf(key) !== uuid) return await takeBack(file, index, pool);
     await index.layout.giveName(uuid);
-    if (durability === "always") await syncDirectory(index.layout.dir);
+    if (durability === "always") await pool.patiently(() => syncDirectory(index.layout.dir));
     return keepMade(index, key, file, { before, record, append, header, rev, bytes: bytes.length }, reader);
   } catch (error) {
     await takeBack(file, index, pool);

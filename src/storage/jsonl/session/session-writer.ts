@@ -69,8 +69,9 @@ export class SessionWriter {
     if (entry === undefined) return false;
     const { uuid } = entry.record;
     const path = index.layout.transcript(uuid);
-    const file = this.#options.pool.find(uuid);
-    if (file !== undefined) this.#options.pool.drop(file);
+    const { pool, durability } = this.#options;
+    const file = pool.find(uuid);
+    if (file !== undefined) pool.drop(file);
     let removed = true;
     try {
       await unlink(path);
@@ -78,7 +79,7 @@ export class SessionWriter {
       if (codeOf(error) !== "ENOENT") throw error;
       removed = false;
     }
-    if (this.#options.durability === "always") await syncDirectory(index.layout.dir);
+    if (durability === "always") await pool.patiently(() => syncDirectory(index.layout.dir));
     await index.markDeleted(key, uuid);
     return removed;
   }

@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf } from "../fault.js";
 import { ownPrivately } from "../layout.js";
@@ -11,6 +11,10 @@ const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
 const CREATE = APPEND | constants.O_CREAT | constants.O_EXCL;
 const READ = constants.O_RDONLY | SAFE;
 
+// What holds a file holds it for a write and a sync. When none of them ends for so long, something else is wrong.
+const PATIENCE_MS = 10_000;
+const LOOK_AGAIN_MS = 50;
+
 /**
  * The files a storage holds open, the least recently used closed first. Opening a file for each append costs three times the
  * append; holding all open runs into the system's limit, which is often 1,024 and shared with the host.
@@ -19,10 +23,16 @@ export class HandlePool {
   readonly #open = new Map<string, OpenFile>();
   readonly #closing = new Set<Promise<void>>();
   readonly #limit: number;
+  /** More than these are not opened at once. The rest of what the process may open is for the host, and for directories and logs. */
+  readonly #most: number;
+  #opening = 0;
+  /** Who waits for a file to be let go of. */
+  readonly #waiting = new Set<() => void>();
   #latest: OpenFile | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
+    this.#most = Math.max(2, Math.floor(mayOpen() / 2));
   }
 
   /** The open file of a transcript. */
@@ -37,8 +47,23 @@ export class HandlePool {
 
   /** Opens for appending and keeps open, pinned: whoever asked unpins it. `create` fails with EEXIST when there is such a file. */
   async open(uuid: string, path: string, options: { create: boolean }): Promise<OpenFile> {
-    const handle = await this.#patiently(() => open(path, options.create ? CREATE : APPEND, 0o600));
-    const file = new OpenFile(uuid, path, handle);
+    const until = performance.now() + PATIENCE_MS;
+    // Who has one of the last files a process may open can be waiting for one more, to sync a directory, and so can all of them.
+    while (this.#open.size + this.#closing.size + this.#opening >= this.#most && performance.now() < until) {
+      this.#shrinkTo(this.#most - 1);
+      await this.#letGo();
+    }
+    this.#opening += 1;
+    try {
+      return await this.#openNow(uuid, path, options);
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  async #openNow(uuid: string, path: string, options: { create: boolean }): Promise<OpenFile> {
+    const handle = await this.patiently(() => open(path, options.create ? CREATE : APPEND, 0o600));
+    const file = new OpenFile(uuid, path, handle, () => this.#wake());
     try {
       if (options.create) await ownPrivately(handle, path);
     } catch (error) {
@@ -64,7 +89,7 @@ export class HandlePool {
 
   /** Opens for reading; whoever asked closes it. */
   openToRead(path: string): Promise<FileHandle> {
-    return this.#patiently(() => open(path, READ));
+    return this.patiently(() => open(path, READ));
   }
 
   /** Lets go of a file that is not to be trusted any more. */
@@ -82,20 +107,41 @@ export class HandlePool {
     if (failed !== undefined) throw failed.reason;
   }
 
-  // With too many files open in the process, half of ours make room for the one that is needed.
-  async #patiently(opening: () => Promise<FileHandle>): Promise<FileHandle> {
+  /**
+   * Does what needs one more file. With too many open in the process, half of ours make room for it; where all of them are in
+   * use, it waits for one to be let go of.
+   */
+  async patiently<T>(opening: () => Promise<T>): Promise<T> {
+    const until = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
         return await opening();
       } catch (error) {
         const code = codeOf(error);
-        if ((code !== "EMFILE" && code !== "ENFILE") || this.#open.size === 0) throw error;
-        const before = this.#open.size;
-        this.#shrinkTo(Math.floor(before / 2));
-        if (this.#open.size === before) throw error;
-        await Promise.allSettled(this.#closing);
+        if (code !== "EMFILE" && code !== "ENFILE") throw error;
+        this.#shrinkTo(Math.floor(this.#open.size / 2));
+        // None of them is ours to let go of.
+        if ((this.#open.size === 0 && this.#closing.size === 0) || performance.now() > until) throw error;
+        await this.#letGo();
       }
     }
+  }
+
+  /** The next time a file is closed or not in use any more; not long after, because it may have happened already. */
+  #letGo(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, LOOK_AGAIN_MS);
+      this.#waiting.add(done);
+    });
+  }
+
+  #wake(): void {
+    for (const done of this.#waiting) done();
   }
 
   #shrinkTo(limit: number): void {
@@ -110,8 +156,24 @@ export class HandlePool {
     this.#closing.add(closing);
     // A failure stays in the set for `close` to throw.
     closing.then(
-      () => this.#closing.delete(closing),
+      () => {
+        this.#closing.delete(closing);
+        this.#wake();
+      },
       () => undefined,
     );
+  }
+}
+
+/** How many files this process may have open, where the system says so. */
+function mayOpen(): number {
+  if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
+  try {
+    return Number(
+      /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? Number.POSITIVE_INFINITY,
+    );
+  } catch {
+    // A container without /proc: the system says so when it is too late, and then it is waited for.
+    return Number.POSITIVE_INFINITY;
   }
 }

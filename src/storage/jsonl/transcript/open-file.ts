@@ -24,13 +24,15 @@ export class OpenFile {
   provenAt = Number.NEGATIVE_INFINITY;
   /** When something was last found in it that came from someone else. */
   foreignAt = Number.NEGATIVE_INFINITY;
+  readonly #onIdle: () => void;
   #pins = 0;
   #unpinned: (() => void) | undefined;
 
-  constructor(uuid: string, path: string, handle: FileHandle) {
+  constructor(uuid: string, path: string, handle: FileHandle, onIdle: () => void = () => undefined) {
     this.uuid = uuid;
     this.path = path;
     this.handle = handle;
+    this.#onIdle = onIdle;
   }
 
   get pinned(): boolean {
@@ -43,7 +45,9 @@ export class OpenFile {
 
   unpin(): void {
     this.#pins -= 1;
-    if (this.#pins === 0) this.#unpinned?.();
+    if (this.#pins > 0) return;
+    this.#unpinned?.();
+    this.#onIdle();
   }
 
   /** Closes it as soon as nobody needs it any more. */
