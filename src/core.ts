@@ -16,6 +16,19 @@ export { ACTIVATION_MODES, type ActivationMode, isActivated } from "./core/activ
 export type { Address } from "./core/address.js";
 export { COMMANDS, type Command, type CommandName, type CommandRequest, parseCommand } from "./core/command.js";
 export {
+  assessCompaction,
+  COMPACTION_STRATEGIES,
+  type CompactionPlan,
+  type CompactionPlanOptions,
+  type CompactionPolicy,
+  type CompactionStrategy,
+  type CompactionThresholds,
+  compactionThresholds,
+  DEFAULT_COMPACTION,
+  planCompaction,
+  planStillApplies,
+} from "./core/compaction.js";
+export {
   type CompactionConfig,
   type ModelSetting,
   parseConfig,
@@ -63,6 +76,8 @@ export {
   type SessionKey,
 } from "./core/key.js";
 export { type ContentPart, type Message, textOf, type Usage } from "./core/message.js";
+export { isContextOverflow, isPayloadTooLarge, type OverflowOptions } from "./core/overflow.js";
+export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";

@@ -53,11 +53,12 @@ export interface ClearEntry extends EntryBase {
   type: "clear";
 }
 
-/** A summary stands for everything in the window before `firstKept`. */
+/** A summary stands for everything in the window before `firstKept` that is not among `kept`. */
 export interface CompactionEntry extends EntryBase {
   type: "compaction";
   summary: string;
   firstKept: string;
+  kept?: string[];
   tokensBefore?: number;
   tokensAfter?: number;
 }
@@ -142,7 +143,13 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     usage: usageSchema.optional(),
   }),
   clear: z.looseObject({ ...base, type: z.literal("clear") }),
-  compaction: z.looseObject({ ...base, type: z.literal("compaction"), summary: z.string(), firstKept: z.string() }),
+  compaction: z.looseObject({
+    ...base,
+    type: z.literal("compaction"),
+    summary: z.string(),
+    firstKept: z.string(),
+    kept: z.array(z.string()).optional(),
+  }),
   command: z.looseObject({ ...base, type: z.literal("command"), command: z.string(), reply: z.string() }),
   delivery: z.looseObject({ ...base, type: z.literal("delivery"), of: z.string(), status: z.literal("failed"), error }),
 };

@@ -20,7 +20,7 @@ export const OVERFLOW_PATTERNS: readonly OverflowPattern[] = [
   { provider: "OpenAI", text: /\binput exceeds the context window of this model/i },
   // "This model's maximum context length is 8192 tokens. However, ..." Reports: chatbot-ui, Azure SDK for .NET. Also DeepSeek
   // (code `invalid_request_error` only: fast-agent, OpenManus), Together, vLLM and OpenRouter ("This endpoint's ...").
-  { provider: "OpenAI and compatible", text: /\bmaximum context length (?:is|of) [\d,]+/i },
+  { provider: "OpenAI and compatible", text: /\bmaximum context length (?:is |of |\()[\d,]+/i },
   { provider: "OpenAI and compatible", text: /\bmodel's maximum context length has been exceeded/i },
   // Azure. Report and source: letta's list of texts.
   { provider: "Azure OpenAI", text: /\binput tokens exceed the configured limit of [\d,]+ tokens/i },
@@ -125,8 +125,8 @@ export const OTHER_FAULT_STATUSES: ReadonlySet<number> = new Set([401, 402, 403,
 // `output` tokens that do not fit into `window` even alone: a setting is wrong, and no compaction would help. OpenRouter and
 // vLLM word it as an overflow; OpenHands condensed for ever on it (report #9937), pi had it too (#6378).
 export const OUTPUT_SHARES: readonly RegExp[] = [
-  /maximum context length is (?<window>[\d,]+) tokens[^]{0,160}?(?<output>[\d,]+) (?:in|for) the (?:completion|output)/i,
-  /maximum context length is (?<window>[\d,]+) tokens[^]{0,40}?requested (?<output>[\d,]+) output tokens/i,
+  /maximum context length is (?<window>[\d,]+) tokens[\s\S]{0,160}?(?<output>[\d,]+) (?:in|for) the (?:completion|output)/i,
+  /maximum context length is (?<window>[\d,]+) tokens[\s\S]{0,40}?requested (?<output>[\d,]+) output tokens/i,
   /is too large: (?<output>[\d,]+)\. This model's maximum context length is (?<window>[\d,]+)/i,
   /exceed context limit: [\d,]+ \+ (?<output>[\d,]+) > (?<window>[\d,]+)/i,
   /must be <= (?<window>[\d,]+)\. Given: [\d,]+ `inputs` tokens and (?<output>[\d,]+)/i,

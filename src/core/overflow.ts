@@ -15,13 +15,13 @@ import {
 /** What is known besides the error. All of it is optional. */
 export interface OverflowOptions {
   /** What the provider reported for the call, in tokens. */
-  usage?: Usage;
+  usage?: Usage | undefined;
   /** The model's window in tokens. Needed to make sense of `usage`; ignored unless positive and finite. */
-  contextWindow?: number;
+  contextWindow?: number | undefined;
   /** Why the answer ended, in the provider's words or the AI SDK's. */
-  stopReason?: string;
+  stopReason?: string | undefined;
   /** Patterns besides the built-in ones. They also hold against a code or status that otherwise means another fault. */
-  patterns?: readonly OverflowPattern[];
+  patterns?: readonly OverflowPattern[] | undefined;
 }
 
 /**
@@ -124,6 +124,7 @@ interface Fault {
 const MAX_OBJECTS = 64;
 const MAX_DEPTH = 10;
 const MAX_TEXT = 8192;
+const MAX_CHARACTERS = 8 * MAX_TEXT;
 
 const CODES = ["code", "type", "status", "name", "reason", "errorType"] as const;
 const STATUSES = ["status", "statusCode", "httpStatusCode", "code"] as const;
@@ -135,15 +136,14 @@ const LAYERS = ["cause", "data", "response", "metadata", "$metadata"] as const;
 /** The separate failures in an error: one, or those of the attempts and branches it gathers. */
 function faultsIn(error: unknown): Fault[] {
   const faults: Fault[] = [];
-  const seen = new Set<object>();
+  const walk: Walk = { seen: new Set(), attempts: [], charactersLeft: MAX_CHARACTERS };
   const roots: [root: unknown, around: Fault | undefined][] = [[error, undefined]];
   for (const [root, around] of roots) {
     // What a wrapper says holds for what it wraps: its status rules an overflow out inside as well.
     const fault: Fault = { texts: [], codes: new Set(around?.codes), statuses: new Set(around?.statuses) };
-    const attempts: unknown[] = [];
-    collect(root, 0, fault, { seen, attempts });
+    collect(root, 0, fault, walk);
     faults.push(fault);
-    for (const attempt of attempts) roots.push([attempt, fault]);
+    for (const attempt of walk.attempts.splice(0)) if (roots.length < MAX_OBJECTS) roots.push([attempt, fault]);
   }
   return faults;
 }
@@ -152,11 +152,15 @@ interface Walk {
   seen: Set<object>;
   /** What failed before or beside it, to be judged apart. */
   attempts: unknown[];
+  charactersLeft: number;
 }
 
 function collect(value: unknown, depth: number, fault: Fault, walk: Walk): void {
   if (depth > MAX_DEPTH) return;
-  if (typeof value === "string") return collectText(value, depth, fault, walk);
+  if (typeof value === "string") {
+    collectText(value, depth, fault, walk);
+    return;
+  }
   if (typeof value !== "object" || value === null || walk.seen.has(value) || walk.seen.size >= MAX_OBJECTS) return;
   walk.seen.add(value);
   for (const field of CODES) {
@@ -177,7 +181,8 @@ function collect(value: unknown, depth: number, fault: Fault, walk: Walk): void 
 }
 
 function collectText(whole: string, depth: number, fault: Fault, walk: Walk): void {
-  const text = whole.slice(0, MAX_TEXT).replace(INTRODUCED, "");
+  const text = whole.slice(0, Math.min(MAX_TEXT, walk.charactersLeft)).replace(INTRODUCED, "");
+  walk.charactersLeft -= text.length;
   const { before, inside } = jsonIn(text);
   if (inside !== undefined) {
     collect(inside, depth + 1, fault, walk);
@@ -185,15 +190,17 @@ function collectText(whole: string, depth: number, fault: Fault, walk: Walk): vo
     return;
   }
   // A Python client's way to print the body, which gateways hand on: {'error': {'message': "...", 'code': '...'}}.
-  const printed = PRINTED_MESSAGE.exec(text);
-  for (const [, code] of text.matchAll(PRINTED_CODE)) if (code !== undefined) fault.codes.add(code.toLowerCase());
-  fault.texts.push(withoutQuotations(printed?.[2] ?? text));
+  const [printed, , message = text] = PRINTED_MESSAGE.exec(text) ?? [];
+  if (printed !== undefined) {
+    for (const [, code = ""] of text.replace(printed, "").matchAll(PRINTED_CODE)) fault.codes.add(code.toLowerCase());
+  }
+  fault.texts.push(withoutQuotations(message));
 }
 
 // What follows is what a model or a person wrote: the AI SDK's "JSON parsing failed: Text: ..." and "Type validation failed:
 // Value: ...".
-const INTRODUCED = /\b(?:Text|Value|Received|Input): [^]*$/;
-const PRINTED_MESSAGE = /['"]message['"]: ?(["'])((?:\\.|(?!\1[,}])[^\\])*)\1[,}]/;
+const INTRODUCED = /\b(?:JSON parsing failed: Text|Type validation failed: Value): [\s\S]*$/;
+const PRINTED_MESSAGE = /['"]message['"]: ?(["'])((?:\\.|(?!\1[,}])[^\\]){0,2000})\1[,}]/;
 const PRINTED_CODE = /['"](?:code|type)['"]: ?['"](\w{1,100})['"]/g;
 
 /** The JSON a text is or has at its end, as in `400 {"type":"error",...}`, and the words before it. */
@@ -260,9 +267,8 @@ function isList(value: unknown): value is readonly unknown[] {
 
 function itemsOf(value: unknown): unknown[] {
   if (!isList(value)) return [];
-  return Array.from({ length: Math.min(MAX_OBJECTS, Number(read(value, "length")) || 0) }, (_, at) =>
-    read(value, `${at}`),
-  );
+  const length = Math.min(MAX_OBJECTS, Number(read(value, "length", ["number"])));
+  return Array.from({ length }, (_, at) => read(value, `${at}`));
 }
 
 const letters = (word: string): string => word.toLowerCase().replace(/[^a-z]/g, "");

@@ -26,9 +26,20 @@ export function pairToolCalls(messages: readonly Message[]): Message[] {
   return paired;
 }
 
+/** The calls that a message of the assistant makes. */
+export function callIdsOf(message: Pick<Message, "role" | "content">): string[] {
+  return message.role === "assistant" ? callsOf(message).map(({ toolCallId }) => toolCallId) : [];
+}
+
+/** The calls that a message has the results of. */
+export function resultIdsOf({ content }: Pick<Message, "content">): string[] {
+  if (typeof content === "string") return [];
+  return content.flatMap((part) => (part.type === "tool-result" ? [part.toolCallId] : []));
+}
+
 type ToolCall = Extract<ContentPart, { type: "tool-call" }>;
 
-function callsOf(message: Message): ToolCall[] {
+function callsOf(message: Pick<Message, "content">): ToolCall[] {
   if (typeof message.content === "string") return [];
   return message.content.filter((part): part is ToolCall => part.type === "tool-call");
 }

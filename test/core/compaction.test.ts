@@ -1,0 +1,254 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  assessCompaction,
+  compactionThresholds,
+  DEFAULT_COMPACTION,
+  type MessageEntry,
+  planCompaction,
+  planStillApplies,
+  type TranscriptEntry,
+  windowOf,
+} from "../../src/core.js";
+import { builders } from "../../src/testing.js";
+import { budget, chat, stored, turns } from "./compaction-arbitraries.js";
+
+const policy = DEFAULT_COMPACTION;
+const fresh = { memoryFlushed: false };
+const flushed = { memoryFlushed: true };
+const countTokens = ({ content }: MessageEntry) => JSON.stringify(content).length;
+const ids = (messages: readonly { id: string }[]) => messages.map(({ id }) => id);
+
+describe("when", () => {
+  test.each([
+    [175_999, fresh, "none"],
+    [176_000, fresh, "none"],
+    [176_001, fresh, "flush-memory"],
+    [176_001, flushed, "none"],
+    [180_000, fresh, "flush-memory"],
+    [180_001, fresh, "compact"],
+    [180_001, flushed, "compact"],
+  ])("G7 with the defaults, %i of 200,000 tokens (%o) need: %s", (tokens, state, action) => {
+    expect(assessCompaction({ tokens, contextWindow: 200_000, policy, state }).action).toBe(action);
+  });
+
+  test("the threshold told is the one that was passed, or the next one", () => {
+    const ask = (tokens: number, state = fresh) =>
+      assessCompaction({ tokens, contextWindow: 200_000, policy, state }).threshold;
+    expect([ask(0), ask(177_000), ask(190_000), ask(0, flushed)]).toEqual([176_000, 176_000, 180_000, 180_000]);
+  });
+
+  test("switched off, nothing is ever needed; without the flush, only compaction is", () => {
+    const off = { ...policy, enabled: false };
+    expect(assessCompaction({ tokens: 1e9, contextWindow: 4096, policy: off, state: fresh }).action).toBe("none");
+    const dry = { ...policy, memoryFlush: { enabled: false, softThresholdTokens: 4000 } };
+    expect(assessCompaction({ tokens: 179_000, contextWindow: 200_000, policy: dry, state: fresh }).action).toBe(
+      "none",
+    );
+    expect(assessCompaction({ tokens: 180_001, contextWindow: 200_000, policy: dry, state: fresh }).action).toBe(
+      "compact",
+    );
+  });
+
+  test("G7 in a window of any size a short chat needs nothing, and one that fills the window is compacted", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 4096, max: 2_000_000 }),
+        fc.record({ floor: fc.nat(3_000_000), soft: fc.nat(3_000_000) }),
+        (contextWindow, { floor, soft }) => {
+          const strange = {
+            ...policy,
+            reserveTokensFloor: floor,
+            memoryFlush: { enabled: true, softThresholdTokens: soft },
+          };
+          const { flush, compact } = compactionThresholds(contextWindow, strange);
+          expect(flush).toBeGreaterThanOrEqual(contextWindow * 0.37);
+          expect(flush).toBeLessThanOrEqual(compact);
+          expect(compact).toBeLessThanOrEqual(contextWindow);
+          const ask = (tokens: number) =>
+            assessCompaction({ tokens, contextWindow, policy: strange, state: fresh }).action;
+          expect(ask(Math.floor(contextWindow / 3))).toBe("none");
+          expect(ask(contextWindow + 1)).toBe("compact");
+        },
+      ),
+    );
+  });
+
+  test.each([Number.NaN, 0, -1, Number.POSITIVE_INFINITY])(
+    "a window of %d tokens is a mistake of the caller",
+    (contextWindow) => {
+      expect(() => assessCompaction({ tokens: 1, contextWindow, policy, state: fresh })).toThrow(TypeError);
+    },
+  );
+});
+
+describe("what", () => {
+  const keeping = (keepRecentTokens: number) => ({ policy: { ...policy, keepRecentTokens }, countTokens: () => 10 });
+
+  test("turns leave whole, and as many stay as fit into what is to be kept", () => {
+    const b = builders();
+    const entries = [b.user("1"), b.assistant("a"), b.user("2"), b.assistant("b"), b.user("3"), b.assistant("c")];
+    expect(planCompaction(entries, keeping(45))).toMatchObject({
+      firstKept: "e0003",
+      kept: [],
+      summarize: entries.slice(0, 2),
+      previousSummary: undefined,
+      tokensBefore: 60,
+      tokensAfter: 40,
+    });
+    expect(planCompaction(entries, keeping(25))?.firstKept).toBe("e0005");
+  });
+
+  test("the last turn stays, however little is to be kept, and alone it is nothing to compact", () => {
+    const b = builders();
+    const entries = [b.user("1"), b.assistant("a"), b.user("2"), b.assistant("b")];
+    expect(planCompaction(entries, keeping(0))?.firstKept).toBe("e0003");
+    expect(planCompaction(entries.slice(2), keeping(0))).toBeUndefined();
+    expect(planCompaction([], keeping(0))).toBeUndefined();
+  });
+
+  test("G6 a last turn that alone is too large is cut between its steps, and what was asked stays", () => {
+    const b = builders();
+    const call = (id: string) => b.assistant([{ type: "tool-call", toolCallId: id, toolName: "read", input: {} }]);
+    const result = (id: string) => b.tool([{ type: "tool-result", toolCallId: id, toolName: "read", output: "x" }]);
+    const entries = [
+      b.user("old"),
+      b.user("go"),
+      call("1"),
+      result("1"),
+      call("2"),
+      result("2"),
+      call("3"),
+      result("3"),
+    ];
+    const plan = planCompaction(entries, { ...keeping(25), contextWindow: 100 });
+    expect(plan).toMatchObject({ firstKept: "e0007", kept: ["e0002"] });
+    expect(ids(plan?.summarize ?? [])).toEqual(["e0001", "e0003", "e0004", "e0005", "e0006"]);
+  });
+
+  test("a step that waits for a result is not over: nothing is cut behind it", () => {
+    const b = builders();
+    const call = (id: string) => b.assistant([{ type: "tool-call", toolCallId: id, toolName: "read", input: {} }]);
+    const result = (id: string) => b.tool([{ type: "tool-result", toolCallId: id, toolName: "read", output: "x" }]);
+    const entries = [
+      b.user("go"),
+      call("1"),
+      result("1"),
+      call("open"),
+      call("2"),
+      result("2"),
+      call("3"),
+      result("3"),
+    ];
+    expect(planCompaction(entries, { ...keeping(0), contextWindow: 100 })?.firstKept).toBe("e0004");
+  });
+
+  test("nothing leaves from the first turn on that still runs, whoever spoke after it", () => {
+    const b = builders();
+    const open = { type: "tool-call" as const, toolCallId: "open", toolName: "read", input: {} };
+    const runs = [b.user("1"), b.user("runs", { turn: true }), b.assistant([open])];
+    const entries = [...runs, b.user("note"), b.user("another")];
+    expect(planCompaction(entries, { ...keeping(0), openTurns: ["e0002"] })?.firstKept).toBe("e0002");
+    expect(planCompaction(entries, keeping(0))?.firstKept).toBe("e0005");
+  });
+
+  test("what the host has pinned stays in its place, with the other end of its tool call", () => {
+    const b = builders();
+    const call = b.assistant([{ type: "tool-call", toolCallId: "1", toolName: "read", input: {} }]);
+    const result = b.tool([{ type: "tool-result", toolCallId: "1", toolName: "read", output: "x" }]);
+    const entries: TranscriptEntry[] = [b.user("1"), call, result, b.assistant("a"), b.user("2"), b.user("3")];
+    const plan = planCompaction(entries, { ...keeping(0), isPinned: ({ id }) => id === result.id });
+    expect(plan).toMatchObject({ firstKept: "e0006", kept: [call.id, result.id] });
+    const after = windowOf([...entries, stored(plan, "S", "c1")]);
+    expect(ids(after.messages)).toEqual([call.id, result.id, "e0006"]);
+    expect(
+      planCompaction([...entries, stored(plan, "S", "c1")], { ...keeping(0), isPinned: () => true }),
+    ).toBeUndefined();
+  });
+
+  test("the summary before goes into the next one", () => {
+    const b = builders();
+    const entries = [b.user("1"), b.user("2"), b.compaction("earlier", "e0002"), b.user("3")];
+    expect(planCompaction(entries, keeping(0))).toMatchObject({ previousSummary: "earlier", firstKept: "e0004" });
+  });
+});
+
+describe("whether it still applies", () => {
+  const b = builders();
+  const entries = [b.user("1"), b.assistant("a"), b.user("2"), b.assistant("b")];
+  const plan = planCompaction(entries, { policy: { ...policy, keepRecentTokens: 0 }, countTokens });
+  if (plan === undefined) throw new Error("nothing to compact");
+
+  test("G6 messages that came in meanwhile do no harm, a clear or another compaction makes it void", () => {
+    expect(planStillApplies(plan, entries)).toBe(true);
+    expect(planStillApplies(plan, [...entries, b.user("3"), b.state({ modelOverride: "x" })])).toBe(true);
+    expect(planStillApplies(plan, [...entries, b.clear()])).toBe(false);
+    expect(planStillApplies(plan, [...entries, b.clear(), b.user("1")])).toBe(false);
+    expect(planStillApplies(plan, [...entries, b.compaction("other", "e0003")])).toBe(false);
+    expect(planStillApplies(plan, [...entries, b.compaction("other", "e0004")])).toBe(false);
+  });
+});
+
+describe("laws", () => {
+  test("G6 a plan parts the window in what leaves, what is kept and what follows, and never a call from its result", () => {
+    fc.assert(
+      fc.property(turns, budget, (conversation, { keep, contextWindow }) => {
+        const entries = chat(conversation);
+        const plan = planCompaction(entries, {
+          policy: { ...policy, keepRecentTokens: keep },
+          countTokens,
+          contextWindow,
+        });
+        if (plan === undefined) return;
+        const { messages } = windowOf(entries);
+        const after = windowOf([...entries, stored(plan, "S", "c1")]).messages;
+        const left = new Set(ids(plan.summarize));
+        expect(ids(after)).toEqual(ids(messages).filter((id) => !left.has(id)));
+        expect(ids(plan.summarize)).toEqual(ids(messages).filter((id) => left.has(id)));
+        expect(plan.tokensAfter).toBe(after.reduce((sum, message) => sum + countTokens(message), 0));
+        expect(plan.tokensAfter).toBeLessThan(plan.tokensBefore);
+        expect(planStillApplies(plan, entries)).toBe(true);
+        const lastAsked = messages.findLast(({ role }) => role === "user");
+        expect(ids(after)).toContain(lastAsked?.id);
+        for (const id of callIds(after, "tool-result")) expect(callIds(after, "tool-call")).toContain(id);
+        for (const id of callIds(plan.summarize, "tool-result"))
+          expect(callIds(plan.summarize, "tool-call")).toContain(id);
+      }),
+    );
+  });
+
+  test("G6 over any run of compactions every message since the last clear is in one summary's input or in the window", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(turns, budget, fc.boolean()), { minLength: 1, maxLength: 6 }), (rounds) => {
+        let entries: TranscriptEntry[] = [];
+        let told = new Map<string, number>();
+        for (const [n, [conversation, { keep, contextWindow }, clears]] of rounds.entries()) {
+          if (clears) {
+            entries.push({ type: "clear", id: `clear${n}`, timestamp: "" });
+            told = new Map();
+          }
+          entries = [...entries, ...chat(conversation, `r${n}.`)];
+          const plan = planCompaction(entries, {
+            policy: { ...policy, keepRecentTokens: keep },
+            countTokens,
+            contextWindow,
+            isPinned: ({ id }) => id.endsWith("7"),
+          });
+          if (plan === undefined) continue;
+          for (const { id } of plan.summarize) told.set(id, (told.get(id) ?? 0) + 1);
+          entries.push(stored(plan, `S${n}`, `c${n}`));
+        }
+        const since = entries.slice(entries.findLastIndex(({ id }) => id.startsWith("clear")) + 1);
+        const messages = since.filter((entry): entry is MessageEntry => "role" in entry);
+        const inWindow = new Set(ids(windowOf(entries).messages));
+        for (const { id } of messages) expect([id, (told.get(id) ?? 0) + (inWindow.has(id) ? 1 : 0)]).toEqual([id, 1]);
+      }),
+    );
+  });
+});
+
+function callIds(messages: readonly MessageEntry[], type: "tool-call" | "tool-result"): string[] {
+  return messages.flatMap(({ content }) =>
+    typeof content === "string" ? [] : content.flatMap((part) => (part.type === type ? [part.toolCallId] : [])),
+  );
+}
