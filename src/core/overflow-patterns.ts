@@ -43,7 +43,7 @@ export const OVERFLOW_PATTERNS: readonly OverflowPattern[] = [
     provider: "Google",
     text: /\binput token count \([\d,]+\) exceeds the maximum number of tokens allowed \([\d,]+\)/i,
   },
-  // The older wording has no brackets. Source: pi's list.
+  // The older wording has no brackets, and is not confirmed.
   { provider: "Google", text: /\binput token count [^.]{0,40}exceeds the maximum number of (?:input )?tokens/i },
   // ValidationException. Reports: bedrock-chat, continue, assessment-generator.
   { provider: "AWS Bedrock", text: /\binput is too long for requested model/i },
@@ -97,7 +97,7 @@ export const OVERFLOW_PATTERNS: readonly OverflowPattern[] = [
 export const OVERFLOW_STOP_REASONS: ReadonlySet<string> = new Set([
   "modelcontextwindowexceeded", // Anthropic, Bedrock, z.ai: docs
   "modellength", // Mistral: docs
-  "contextlengthreached", // LM Studio's SDK: docs
+  "contextlengthreached", // LM Studio, not confirmed
 ]);
 
 /** Stop reasons of an answer that was cut short, whatever by, as letters only. */
@@ -142,7 +142,7 @@ export const PAYLOAD_TEXTS: readonly RegExp[] = [
   /\brequest exceeds the maximum size\b/i, // Anthropic. Report: pi
   /\bimage exceeds [\d.]+ ?[KMG]B maximum\b/i, // Anthropic. Reports: claude-code
   /\bimage dimensions exceeds? max allowed size\b/i, // Anthropic. Reports: claude-code, dify
-  /\ba maximum of \d+ PDF pages\b/i, // Anthropic: docs
+  /\ba maximum of \d+ PDF pages\b/i, // Anthropic, not confirmed
   /\bpayload size exceeds the limit\b/i, // Google, in bytes. Report: gemini-srt-translator
   /\brequest (?:entity|body|payload) (?:is )?too large\b(?! for .{1,80} tokens)/i, // gateways. Report: gemini-cli
   /\bmaximum request body size [\d,]+ exceeded\b/i, // gateways. Report: gemini-cli
