@@ -2,7 +2,7 @@ import { z } from "zod";
 import { InvalidMessageError, isSessionError } from "../errors.js";
 import type { Address, CheckedAddress } from "./address.js";
 import type { CompiledScopePolicy } from "./dm-scope.js";
-import { jsonBytes } from "./json.js";
+import { copyJson, jsonBytes } from "./json.js";
 import type { SessionKey } from "./key.js";
 import { type ContentPart, contentSchema, describeIssues, saysNothing } from "./message.js";
 
@@ -102,7 +102,7 @@ export function checkInbound(
       message.text === undefined ? "neither text nor content is given." : "give text or content, not both.",
     );
   }
-  const content = (message.text ?? message.content) as string | ContentPart[];
+  const content = message.text ?? asWritten(message.content);
   if (saysNothing(content)) throw refusal("it says nothing: text or content is empty.");
   if (typeof content !== "string" && !content.every((part) => SPOKEN.has(part.type))) {
     throw refusal("content may hold text, image and file parts; tool traffic and reasoning are the model's.");
@@ -122,6 +122,19 @@ export function checkInbound(
     mentioned: message.mentioned ?? false,
     route: message.route,
   };
+}
+
+// Cut off from what the host holds, and as a transcript keeps it: an object may be written as something else than it shows.
+function asWritten(content: unknown): string | ContentPart[] {
+  let copy: unknown;
+  try {
+    copy = copyJson(content);
+  } catch (cause) {
+    throw refusal("content: it cannot be written as JSON.", cause);
+  }
+  const result = contentSchema.safeParse(copy);
+  if (!result.success) throw refusal(`content: ${describeIssues(result.error)}.`);
+  return result.data as string | ContentPart[];
 }
 
 function locate(message: InboundMessage, scope: CompiledScopePolicy): { address: CheckedAddress; key: SessionKey } {

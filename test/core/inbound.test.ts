@@ -34,6 +34,13 @@ describe("a good message", () => {
     expect(check(group).sender).toBeUndefined();
   });
 
+  test("has content of its own: what the host does to its object afterwards changes nothing", () => {
+    const meta = { a: 1 };
+    const { content } = check({ ...dm, text: undefined, content: [{ type: "text", text: "hi", meta }] });
+    meta.a = 2;
+    expect(content).toEqual([{ type: "text", text: "hi", meta: { a: 1 } }]);
+  });
+
   test("in a dm may name a sender that is not the peer", () => {
     expect(check({ ...dm, sender: { id: "7", name: "Ann" } }).sender).toEqual({ id: "7", name: "Ann" });
     expect(check({ ...dm, sender: { id: "7", name: undefined } }).sender).toEqual({ id: "7" });
@@ -182,4 +189,16 @@ test("the largest message is 1 MiB as JSON, and not one byte more", () => {
   expect(check({ ...dm, text: "x".repeat(room) }).text).toHaveLength(room);
   expect(() => check({ ...dm, text: "x".repeat(room + 1) })).toThrow(InvalidMessageError);
   expect(() => check({ ...dm, text: "\u0000".repeat(Math.ceil(room / 6)) })).toThrow(InvalidMessageError);
+});
+
+test("a message that JSON would keep as something else, or not at all, is refused", () => {
+  const cyclic: { type: string; text: string; self?: unknown } = { type: "text", text: "hi" };
+  cyclic.self = cyclic;
+  for (const part of [
+    { type: "text", text: "hi", toJSON: () => 5 },
+    { type: "text", text: "hi", toJSON: () => undefined },
+    { type: "text", text: "hi", big: 1n },
+    cyclic,
+  ])
+    expect(() => check({ ...dm, text: undefined, content: [part] })).toThrow(InvalidMessageError);
 });

@@ -74,6 +74,55 @@ test("G11 a line put in, copied or moved by hand takes nothing else with it", as
   await readings(dir, uuid, [header, first, third, second, fourth], ["1", "3", "2", "4"]);
 });
 
+test("G4 G11 what is appended after a line was moved by hand is not taken for a late update", async () => {
+  for (const torn of [false, true]) {
+    const { dir, uuid, lines } = await fourUpdates();
+    const [header = "", first = "", second = "", third = "", fourth = ""] = lines;
+    rmSync(indexPath(dir));
+    const left = [header, first, ...(torn ? [second.slice(0, 20)] : []), third, fourth, second];
+    putFile(dir, `${uuid}.jsonl`, `${left.join("\n")}\n`);
+    const storage = openJsonl(dir);
+    for (const text of ["5", "6"]) await append(storage, alice, builders().user(text, { id: `later${text}` }));
+    const said = ["1", "3", "4", "2", "5", "6"];
+    expect(contents(await collect(storage.entries(uuid)))).toEqual(said);
+    expect(await storage.read(alice)).toMatchObject({ messageCount: said.length });
+    await storage.close();
+    rmSync(indexPath(dir));
+    const again = openJsonl(dir);
+    expect(contents(await collect(again.entries(uuid)))).toEqual(said);
+    expect(await again.read(alice)).toMatchObject({ messageCount: said.length });
+  }
+});
+
+test("G11 a copied line counts once, also where the line before it carries stray bytes", async () => {
+  for (const [before, behind] of [
+    ["\uFEFF", ""],
+    ["\0\0\0", ""],
+    ["", "\0"],
+    ["", "\r"],
+  ]) {
+    const { dir, uuid, lines } = await fourUpdates();
+    const [header = "", first = "", second = "", third = "", fourth = ""] = lines;
+    const stray = `${before}${second}${behind}`;
+    await readings(dir, uuid, [header, first, stray, third, third, fourth], ["1", "2", "3", "4"]);
+  }
+});
+
+test("G4 whatever another tool calls its line, what is appended behind it can be read", async () => {
+  for (const name of ['a"b', "a\nb", "a\\b", "\u2028", "x".repeat(300), "", "@", '"}']) {
+    const { dir, uuid, lines } = await fourUpdates();
+    const foreign = JSON.stringify({ role: "user", content: "foreign", _rev: name });
+    putFile(dir, `${uuid}.jsonl`, `${[...lines, foreign].join("\n")}\n`);
+    const storage = openJsonl(dir);
+    for (const text of ["5", "6"]) await append(storage, alice, builders().user(text, { id: `later${text}` }));
+    await storage.close();
+    const { reports, onReport } = collectReports();
+    const again = openJsonl(dir, { onReport });
+    expect(contents(await collect(again.entries(uuid)))).toEqual(["1", "2", "3", "4", "foreign", "5", "6"]);
+    expect(reports).toEqual([]);
+  }
+});
+
 test("G11 an update whose predecessor is not there any more counts", async () => {
   const { dir, uuid, lines } = await fourUpdates();
   const without = (line: string) => lines.filter((each) => each !== line);

@@ -11,7 +11,7 @@ import type { IndexHost } from "./index-host.js";
 import { trustedEntries } from "./index-trust.js";
 import { IndexWriter } from "./index-writer.js";
 import type { Journal } from "./journal.js";
-import { Ownership, ThreadLost } from "./ownership.js";
+import { following, Ownership, ThreadLost } from "./ownership.js";
 import { readStrays, withoutFile } from "./strays.js";
 
 // Sessions looked at together.
@@ -161,7 +161,7 @@ export class AgentIndex {
       this.#owners.reset();
       this.entries.clear();
       const aside = this.#host.readOnly ? undefined : await this.#writer.setAside();
-      await this.#takeFromDisk(known).catch((error: unknown) => this.#again(error));
+      await this.#orAnew(() => this.#takeFromDisk(known));
       this.#partial = false;
       this.#rebuilt(aside);
     });
@@ -195,16 +195,15 @@ export class AgentIndex {
 
   async #follow(): Promise<void> {
     if (this.#partial || !(await this.#owners.readJournal())) await this.#load();
-    else if (this.#unread.size > 0) await this.#takeStrays([...this.#unread], this.#named);
+    else if (this.#unread.size > 0) await this.#orAnew(() => this.#takeStrays([...this.#unread], this.#named));
   }
 
   #load(): Promise<void> {
-    return this.#takeIn().catch((error: unknown) => this.#again(error));
+    return following(() => this.#takeIn());
   }
 
-  async #again(error: unknown): Promise<void> {
-    if (!(error instanceof ThreadLost)) throw error;
-    return this.#load();
+  #orAnew(work: () => Promise<void>): Promise<void> {
+    return following(work, () => this.#takeIn());
   }
 
   async #takeIn(): Promise<void> {

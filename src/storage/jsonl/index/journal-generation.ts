@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants, writeSync } from "node:fs";
-import { type FileHandle, open, readdir } from "node:fs/promises";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, isRefusal } from "../fault.js";
 import { ownPrivately } from "../layout.js";
@@ -95,6 +95,17 @@ export async function readNameOrClose(generation: Generation): Promise<void> {
     await readName(generation);
   } catch (error) {
     await Promise.allSettled([generation.file.close()]);
+    throw error;
+  }
+}
+
+/** Whether a path names the file that is open. */
+export async function isNamed({ file }: Generation, path: string): Promise<boolean> {
+  try {
+    const [open, named] = await Promise.all([file.stat(), stat(path)]);
+    return open.ino === named.ino && open.dev === named.dev;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import {
   type Generation,
   generationPath,
   generationsIn,
+  isNamed,
   makeGeneration,
   openGeneration,
   readName,
@@ -227,7 +228,7 @@ export class Journal {
       } else if (generation.closed !== undefined) {
         const next = await this.#openFile(generation.number + 1);
         // Files are removed in their order: where this one is still there, the next was not removed, and never was here.
-        if (next === undefined) return (await generation.file.stat()).nlink > 0;
+        if (next === undefined) return isNamed(generation, generationPath(this.#dir, generation.number));
         await readNameOrClose(next);
         if (generation.closed.next !== undefined && next.id !== generation.closed.next) {
           await next.file.close();

@@ -1,10 +1,34 @@
 import { isSessionKey, type SessionKey } from "../../../core/key.js";
+import { StorageBusyError } from "../../../errors.js";
 import { isUuid } from "../layout.js";
 import { Journal } from "./journal.js";
 import type { JournalMark } from "./journal-line.js";
 
 /** What others have said cannot be followed from where it was read last. */
-export class ThreadLost extends Error {}
+export class ThreadLost extends StorageBusyError {
+  constructor() {
+    super(
+      "The journal of this store cannot be followed. Try again; if it stays so, remove the files in sessions.journal.",
+      {
+        operation: "storage.open",
+      },
+    );
+  }
+}
+
+// Each time others have begun a new journal, which they do every second at most.
+const MAX_TRIES = 100;
+
+/** Does something that needs what others have said, and where that was lost, takes in everything anew instead. */
+export async function following(work: () => Promise<void>, anew: () => Promise<void> = work): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await (tries === 0 ? work() : anew());
+    } catch (error) {
+      if (!(error instanceof ThreadLost) || tries === MAX_TRIES) throw error;
+    }
+  }
+}
 
 interface OwnershipOptions {
   agentId: string;

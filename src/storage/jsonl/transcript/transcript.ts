@@ -2,7 +2,7 @@ import { type FileHandle, lstat } from "node:fs/promises";
 import { type HeaderEntry, readHeader, type TranscriptEntry } from "../../../core/entry.js";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
-import { frameOf } from "./frame.js";
+import { frameOf, trim } from "./frame.js";
 import type { HandlePool } from "./handle-pool.js";
 import { countLines, endsInsideLine, findLineBefore, firstLine, type Line, readLines } from "./lines.js";
 import type { Before } from "./update-order.js";
@@ -160,7 +160,7 @@ function lineNamed(file: FileHandle, rev: string, before: number) {
 
 function parsed(text: string): { id?: unknown } | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(trim(text));
     return typeof value === "object" && value !== null ? value : undefined;
   } catch {
     // Not JSON, so it is neither; readUpdates reports it.

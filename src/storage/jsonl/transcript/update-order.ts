@@ -17,6 +17,12 @@ interface Judged {
   first?: false;
 }
 
+/**
+ * What becomes of an update: it counts and is the one that the next is decided on (`next`), it counts and the ones behind it were
+ * there first (`moved`), or it does not count (`void`).
+ */
+export type Place = "next" | "moved" | "void";
+
 /** Which updates count, told one after the other in the order of the file. */
 export class Order {
   readonly #before: Before;
@@ -30,34 +36,34 @@ export class Order {
     this.#head = before.head;
   }
 
-  judge(update: Judged): boolean | Promise<boolean> {
+  judge(update: Judged): Place | Promise<Place> {
     const { rev, on } = update;
-    if (update.first === false) return this.#isNoCopy(update);
-    if (rev === undefined) return true;
+    if (update.first === false) return this.#judgeNameless(update);
+    if (rev === undefined) return "next";
     if (this.#head === undefined || on === undefined || on === this.#head) return this.#follow(rev);
     return this.#judgeLate(update, rev, on);
   }
 
-  #follow(rev: string): true {
+  #follow(rev: string): Place {
     this.#head = rev;
-    return true;
+    return "next";
   }
 
-  async #judgeLate({ start }: Judged, rev: string, on: string): Promise<boolean> {
+  async #judgeLate({ start }: Judged, rev: string, on: string): Promise<Place> {
     // Whoever named it stands before it already.
-    if (this.#missing.has(rev)) return true;
+    if (this.#missing.has(rev)) return "moved";
     if (this.#passedOver.has(on)) return this.#follow(rev);
     if (await this.#before.has(on, start)) {
       this.#passedOver.add(rev);
-      return false;
+      return "void";
     }
     this.#missing.add(on);
     return this.#follow(rev);
   }
 
   // Lines whose first one is missing: it has become unreadable, or they were copied, which what they say tells.
-  async #isNoCopy({ entries, start }: Judged): Promise<boolean> {
-    for (const { id } of entries) if (await this.#before.hasEntry(id, start)) return false;
-    return true;
+  async #judgeNameless({ entries, start }: Judged): Promise<Place> {
+    for (const { id } of entries) if (await this.#before.hasEntry(id, start)) return "void";
+    return "next";
   }
 }

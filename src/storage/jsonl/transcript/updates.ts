@@ -59,7 +59,7 @@ export function encodeUpdate(update: {
   on: string | undefined;
 }): string {
   const { header, entries, record, rev, on } = update;
-  const name = `,"_rev":"${rev}"${on === undefined ? "" : `,"_on":"${on}"`}}\n`;
+  const name = `,"_rev":"${rev}"${on === undefined ? "" : `,"_on":${JSON.stringify(on)}`}}\n`;
   const count = entries.length + (header === undefined ? 0 : 1) + (record === undefined ? 0 : 1);
   if (count === 0) return "";
   // What nearly every update is.
@@ -96,8 +96,15 @@ export async function* readUpdates(
   for await (const lines of batches) {
     const items: ReadItem[] = [];
     for (const item of assembly.add(lines)) {
-      const verdict = "update" in item ? order.judge(item.update) : true;
-      if (typeof verdict === "boolean" ? verdict : await verdict) items.push(item);
+      if (!("update" in item)) {
+        items.push(item);
+        continue;
+      }
+      const judged = order.judge(item.update);
+      const place = typeof judged === "string" ? judged : await judged;
+      // What stands behind the one that follows on it is nothing that the next update may be decided on.
+      if (place === "moved") item.update.rev = undefined;
+      if (place !== "void") items.push(item);
     }
     if (items.length > 0) yield items;
   }

@@ -42,9 +42,14 @@ test.runIf(hasProc)("S19 a lock whose process number went to another process is 
 });
 
 test.runIf(hasProc)("S19 a process that ended without its parent taking notice is dead", async () => {
-  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] });
+  // A shell would take notice. What it has become by then does not.
+  const script = "exec 3<&0; head -c 1 <&3 >/dev/null & echo $!; exec sleep 60";
+  const parent = spawn("sh", ["-c", script], { stdio: ["pipe", "pipe", "inherit"] });
   try {
     const [pid] = (await once(parent.stdout, "data")).map(Number) as [number];
+    while (readFileSync(`/proc/${parent.pid}/comm`, "latin1") !== "sleep\n");
+    parent.stdin.end(".");
+    await once(parent.stdin, "finish");
     while (!readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z "));
     place.plant(await place.mine({ pid, start: startOf(pid) }));
     expect((await place.acquire()).at).toBe(0);
