@@ -81,5 +81,6 @@ export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
+export { type CountText, countMessageTokens } from "./core/tokens.js";
 export { type Window, windowOf } from "./core/window.js";
 export * from "./errors.js";

@@ -29,3 +29,4 @@ export { MemoryStorage } from "./storage/memory.js";
 export type { OnReport, StorageReport } from "./storage/report.js";
 export { selectEntries } from "./storage/select-entries.js";
 export type { Change, Claim, EntryRange, ListQuery, SessionStorage, Updater } from "./storage/storage.js";
+export { loadTokenCounter, type TokenCounter } from "./tokens/tiktoken.js";

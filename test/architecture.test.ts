@@ -45,6 +45,7 @@ const ALLOWED: Record<string, (target: string, file: string) => boolean> = {
     (file === "session/manager.ts" &&
       (/^storage\/jsonl\//.test(target) || target === "ulid" || target === "node:crypto")) ||
     (file === "session/config-file.ts" && (target === "json5" || target === "node:fs/promises")),
+  tokens: (target) => /^core\//.test(target) || /^tiktoken\//.test(target),
   testing: (target, file) =>
     /^core\//.test(target) ||
     target === "errors.ts" ||
