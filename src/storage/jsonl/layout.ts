@@ -12,6 +12,12 @@ const TRANSCRIPT = /^([0-9a-f-]{36})\.jsonl$/;
 // Names that Windows keeps for devices, with or without an ending. They pass the grammar of an agentId.
 const DEVICE = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])$/;
 
+/**
+ * How files are opened whose place someone else may have put something in: a link would send a conversation out of the store,
+ * and opening a pipe would wait for ever.
+ */
+export const SAFELY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
 /** Whether a text can name a transcript. Nothing else ever becomes part of a path: an index can be tampered with. */
 export function isUuid(value: unknown): value is string {
   return typeof value === "string" && UUID.test(value);

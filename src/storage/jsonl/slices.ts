@@ -27,7 +27,7 @@ export async function inSlices<T>(items: Iterable<T>, work: (item: T) => void): 
   }
 }
 
-/** Does work on many things, several at a time. */
+/** Does work on many things, several at a time. The first error ends it, once what has begun is over. */
 export async function inParallel<T>(
   items: Iterable<T>,
   atOnce: number,
@@ -37,5 +37,6 @@ export async function inParallel<T>(
   const worker = async () => {
     for (let next = left.next(); !next.done; next = left.next()) await work(next.value);
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const results = await Promise.allSettled(Array.from({ length: atOnce }, worker));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
 }

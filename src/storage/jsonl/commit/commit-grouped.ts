@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import type { OnReport } from "../../report.js";
+import { inParallel } from "../slices.js";
 import type { After, Commits, Written } from "./commit-contract.js";
 import { beginLive } from "./commit-live.js";
 import { CommitLog } from "./commit-log.js";
 import { logName } from "./commit-record.js";
-import { forEach, throwAll } from "./commit-sync.js";
+import { throwAll } from "./commit-sync.js";
 import { WaitingCommit } from "./commit-waiting.js";
 
 /** So many sessions are synced in place, side by side. The system has four threads for all file work of the process. */
@@ -136,7 +137,7 @@ export class GroupedCommits implements Commits {
       this.#retireLog();
       if (!this.#logTrouble) this.#options.report({ kind: "log-not-written", error });
       this.#logTrouble = true;
-      await forEach(commits, SIDE_BY_SIDE, (commit) => this.#syncInPlace(commit));
+      await inParallel(commits, SIDE_BY_SIDE, (commit) => this.#syncInPlace(commit));
       return;
     }
     try {

@@ -3,9 +3,9 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
-import { ownPrivately, syncDirectory } from "../layout.js";
+import { ownPrivately, SAFELY, syncDirectory } from "../layout.js";
 import { encodeRecords, type LogRecord, ownerLine } from "./commit-record.js";
-import { SAFELY, syncInPlace } from "./commit-sync.js";
+import { syncInPlace } from "./commit-sync.js";
 
 const CREATE = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | SAFELY;
 

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { StorageError } from "../../../errors.js";
 import type { OnReport } from "../../report.js";
 import { codeOf } from "../fault.js";
+import { SAFELY } from "../layout.js";
+import { inParallel } from "../slices.js";
 import { isLiveHere } from "./commit-live.js";
 import { type LogRecord, logToken, MAX_LINE, readLog } from "./commit-record.js";
 import { readAt, restore } from "./commit-restore.js";
-import { forEach, SAFELY, throwAll, withTranscript } from "./commit-sync.js";
+import { throwAll, withTranscript } from "./commit-sync.js";
 
 interface SettleOptions {
   /** Where the logs are. */
@@ -51,7 +53,7 @@ export async function settleLogs(options: SettleOptions): Promise<Settled> {
   }
   const restored: Settled["restored"] = [];
   const errors: unknown[] = [];
-  await forEach(bySession, AT_ONCE, async ([uuid, records]) => {
+  await inParallel(bySession, AT_ONCE, async ([uuid, records]) => {
     try {
       const bytes = await settleSession(uuid, records, options);
       if (bytes > 0) restored.push({ uuid, bytes });

@@ -1,9 +1,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf } from "../fault.js";
-
-// Neither through a link nor waiting at a pipe that someone put there.
-export const SAFELY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+import { SAFELY } from "../layout.js";
+import { inParallel } from "../slices.js";
 
 /** Opens a transcript for as long as the work takes; `undefined` when it was deleted. */
 export async function withTranscript<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T | undefined> {
@@ -29,23 +28,13 @@ export function syncInPlace(
   transcripts: Iterable<[uuid: string, path: string]>,
   onFailure: (uuid: string, error: unknown) => void,
 ): Promise<void> {
-  return forEach(transcripts, IN_BACKGROUND, async ([uuid, path]) => {
+  return inParallel(transcripts, IN_BACKGROUND, async ([uuid, path]) => {
     try {
       await withTranscript(path, (file) => file.datasync());
     } catch (error) {
       onFailure(uuid, error);
     }
   });
-}
-
-/** Does work for each, some at a time. The first error ends it, once what has begun is over. */
-export async function forEach<T>(items: Iterable<T>, atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const left = items[Symbol.iterator]();
-  const lane = async () => {
-    for (let next = left.next(); !next.done; next = left.next()) await work(next.value);
-  };
-  const results = await Promise.allSettled(Array.from({ length: atOnce }, lane));
-  for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
 /** Several errors as one; one as it is. */

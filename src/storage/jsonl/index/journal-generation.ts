@@ -3,7 +3,7 @@ import { constants, writeSync } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, isRefusal } from "../fault.js";
-import { ownPrivately } from "../layout.js";
+import { ownPrivately, SAFELY } from "../layout.js";
 import { readJournalLine } from "./journal-line.js";
 
 /** One file of a journal. */
@@ -21,9 +21,8 @@ export interface Generation {
 }
 
 const NAME = /^(\d{9})\.jsonl$/;
-const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
-const READ = constants.O_RDONLY | SAFE;
+const APPEND = constants.O_RDWR | constants.O_APPEND | SAFELY;
+const READ = constants.O_RDONLY | SAFELY;
 const READ_ONLY = new TypeError("A journal that was opened to be read is not written.");
 const NEWLINE = 0x0a;
 // More than a first line takes.

@@ -3,6 +3,7 @@ import type { BigIntStats } from "node:fs";
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { codeOf } from "../fault.js";
+import { SAFELY } from "../layout.js";
 
 const MAX_BYTES = 16_384;
 
@@ -25,7 +26,7 @@ export async function findLock(path: string): Promise<FoundLock | undefined> {
   let file: FileHandle;
   try {
     // What is no file (a link, a pipe) must neither be followed nor waited for.
-    file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    file = await open(path, constants.O_RDONLY | SAFELY);
   } catch (error) {
     // No more file handles, a faulty disk: that says nothing about the lock.
     if (["EMFILE", "ENFILE", "EIO", "ENOMEM"].includes(codeOf(error) ?? "")) throw error;

@@ -1,15 +1,12 @@
 import { constants, readFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf } from "../fault.js";
-import { ownPrivately } from "../layout.js";
+import { ownPrivately, SAFELY } from "../layout.js";
 import { OpenFile } from "./open-file.js";
 
-// O_NOFOLLOW: a link put in a transcript's place would send a conversation out of the store. O_NONBLOCK: opening a pipe put
-// there would wait for ever.
-const SAFE = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const APPEND = constants.O_RDWR | constants.O_APPEND | SAFE;
+const APPEND = constants.O_RDWR | constants.O_APPEND | SAFELY;
 const CREATE = APPEND | constants.O_CREAT | constants.O_EXCL;
-const READ = constants.O_RDONLY | SAFE;
+const READ = constants.O_RDONLY | SAFELY;
 
 // What holds a file holds it for a write and a sync. When none of them ends for so long, something else is wrong.
 const PATIENCE_MS = 10_000;

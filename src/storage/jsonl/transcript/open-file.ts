@@ -1,12 +1,13 @@
 import { constants, fstatSync, writeSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { codeOf } from "../fault.js";
+import { SAFELY } from "../layout.js";
 import { VOID_LINE } from "./updates.js";
 
 /** Up to this size a write into the system's cache takes less time than handing it to another thread would. */
 const SMALL_WRITE = 32_768;
 
-const REWRITE = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+const REWRITE = constants.O_RDWR | SAFELY;
 
 /** A transcript held open for appending. Its handle is kept by a pool and may be closed whenever nobody has pinned it. */
 export class OpenFile {
