@@ -1,6 +1,6 @@
 import type { MessageEntry, TranscriptEntry } from "./entry.js";
 import type { SessionState } from "./state.js";
-import { cutOf, withPairs } from "./turn-cut.js";
+import { cutOf, pairsOf } from "./turn-cut.js";
 import { windowOf } from "./window.js";
 
 /** How messages that no longer fit leave the window: told in a summary, or not at all. */
@@ -34,7 +34,7 @@ export const DEFAULT_COMPACTION: CompactionPolicy = {
   memoryFlush: { enabled: true, softThresholdTokens: 4000 },
 };
 
-/** Above how many tokens a window is to be flushed, and shortened. `flush <= compact < contextWindow`. */
+/** Above how many tokens a window is to be flushed, and shortened. `flush <= compact <= contextWindow`. */
 export interface CompactionThresholds {
   flush: number;
   compact: number;
@@ -69,6 +69,7 @@ export function assessCompaction({
   state: Pick<SessionState, "memoryFlushed">;
 }): { action: "none" | "flush-memory" | "compact"; threshold: number } {
   const { flush, compact } = compactionThresholds(contextWindow, policy);
+  if (Number.isNaN(tokens)) throw new TypeError("tokens must be the size of the next prompt.");
   if (!policy.enabled) return { action: "none", threshold: compact };
   if (tokens > compact) return { action: "compact", threshold: compact };
   if (!policy.memoryFlush.enabled || state.memoryFlushed) return { action: "none", threshold: compact };
@@ -96,6 +97,8 @@ export interface CompactionPlanOptions {
   countTokens(message: MessageEntry): number;
   /** The window of the model. Without it `keepRecentTokens` counts as it is, and a turn is never cut. */
   contextWindow?: number | undefined;
+  /** What a prompt holds besides these messages: instructions, tools, the summary. Default 0. */
+  overheadTokens?: number | undefined;
   /** The messages whose turns still run, as the record has them: nothing from the first of them on leaves. Default: none. */
   openTurns?: readonly string[] | undefined;
   /** Messages that stay as they are whatever happens. Default: none. */
@@ -103,44 +106,55 @@ export interface CompactionPlanOptions {
 }
 
 /**
- * Plans a compaction of what is in force among some entries. `undefined` when nothing can leave.
+ * Plans a compaction of what is in force among some entries. `undefined` when nothing can leave, or nothing need because all of it is
+ * within `keepRecentTokens`.
  *
- * Cuts fall between turns, and the last one stays. Only a last turn that alone is too large is cut, between its steps, and then
- * what the person said in it stays. A tool call is never parted from its result.
+ * Cuts fall between turns, and the last one stays, or all from the first that still runs. Only where that does not fit is it cut,
+ * between its steps, and then what people said in it stays. A tool call is never parted from its result. If what is to be kept
+ * cannot be met, as much leaves as may, so that planning again gains nothing more.
  */
 export function planCompaction(
   entries: Iterable<TranscriptEntry>,
-  { policy, countTokens, contextWindow, openTurns = [], isPinned = () => false }: CompactionPlanOptions,
+  {
+    policy,
+    countTokens,
+    contextWindow,
+    overheadTokens = 0,
+    openTurns = [],
+    isPinned = () => false,
+  }: CompactionPlanOptions,
 ): CompactionPlan | undefined {
   const { summary, messages } = windowOf(entries);
-  const sizes = messages.map((message) => countTokens(message));
-  const room = contextWindow === undefined ? undefined : compactionThresholds(contextWindow, policy).compact;
-  const keep = room === undefined ? policy.keepRecentTokens : Math.min(policy.keepRecentTokens, Math.floor(room / 2));
-  const cut = cutOf(messages, sizes, { keep, room: room ?? Number.POSITIVE_INFINITY, openTurns });
+  const sizes = messages.map((message) => checkSize(countTokens(message)));
+  const room =
+    contextWindow === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, compactionThresholds(contextWindow, policy).compact - overheadTokens);
+  const keep = Math.min(policy.keepRecentTokens, Math.floor(room / 2));
+  const tokensBefore = sizes.reduce((sum, size) => sum + size, 0);
+  if (tokensBefore <= keep) return undefined;
+  const cut = cutOf(messages, sizes, { keep, room, openTurns, isPinned });
   if (cut === undefined) return undefined;
-  const before = messages.slice(0, cut.at);
-  const kept = withPairs(
-    before,
-    before.filter((message, at) => at === cut.asked || isPinned(message)),
-  );
-  const leaves = (message: MessageEntry, at: number) => at < cut.at && !kept.has(message.id);
+  const leaves = (_message: unknown, at: number) => at < cut.at && !cut.kept.has(at);
   const summarize = messages.filter(leaves);
-  if (summarize.length === 0) return undefined;
-  const sum = (of: (message: MessageEntry, at: number) => boolean) =>
-    messages.reduce((total, message, at) => total + (of(message, at) ? (sizes[at] ?? 0) : 0), 0);
   return {
     firstKept: (messages[cut.at] as MessageEntry).id,
-    kept: before.flatMap(({ id }) => (kept.has(id) ? [id] : [])),
+    kept: messages.slice(0, cut.at).flatMap(({ id }, at) => (cut.kept.has(at) ? [id] : [])),
     summarize,
     previousSummary: summary,
-    tokensBefore: sum(() => true),
-    tokensAfter: sum((message, at) => !leaves(message, at)),
+    tokensBefore,
+    tokensAfter: sizes.reduce((sum, size, at) => sum + (leaves(size, at) ? 0 : size), 0),
   };
 }
 
+function checkSize(tokens: number): number {
+  if (!(tokens >= 0)) throw new TypeError("countTokens must give a number of tokens, 0 or more.");
+  return tokens;
+}
+
 /**
- * Whether a plan may still be carried out on what the transcript has become: messages may have come in behind it, but a clear or
- * another compaction has made it void.
+ * Whether a plan may still be carried out on what the transcript has become: messages may have come in behind it, but a clear,
+ * another compaction or the late result of a call that was to leave has made it void.
  */
 export function planStillApplies(plan: CompactionPlan, entries: Iterable<TranscriptEntry>): boolean {
   const { summary, messages } = windowOf(entries);
@@ -148,6 +162,13 @@ export function planStillApplies(plan: CompactionPlan, entries: Iterable<Transcr
   const at = messages.findIndex(({ id }) => id === plan.firstKept);
   if (at < 0) return false;
   const kept = new Set(plan.kept);
-  const leaving = messages.slice(0, at).filter(({ id }) => !kept.has(id));
-  return leaving.length === plan.summarize.length && leaving.every(({ id }, n) => id === plan.summarize[n]?.id);
+  const leaving = [...messages.keys()].filter((place) => place < at && !kept.has((messages[place] as MessageEntry).id));
+  const leavingPlaces = new Set(leaving);
+  // A result that has come in since must not be parted from its call.
+  const isParted = pairsOf(messages).some(([call, result]) => result >= at && leavingPlaces.has(call));
+  return (
+    !isParted &&
+    leaving.length === plan.summarize.length &&
+    leaving.every((place, n) => messages[place]?.id === plan.summarize[n]?.id)
+  );
 }

@@ -140,7 +140,10 @@ describe("what", () => {
       call("3"),
       result("3"),
     ];
-    expect(planCompaction(entries, { ...keeping(0), contextWindow: 100 })?.firstKept).toBe("e0004");
+    const running = { ...keeping(0), contextWindow: 100, openTurns: ["e0001"] };
+    expect(planCompaction(entries, running)?.firstKept).toBe("e0004");
+    // One whose process died never comes.
+    expect(planCompaction(entries, { ...running, openTurns: [] })?.firstKept).toBe("e0007");
   });
 
   test("nothing leaves from the first turn on that still runs, whoever spoke after it", () => {
@@ -189,16 +192,120 @@ describe("whether it still applies", () => {
   });
 });
 
+describe("what a reader found", () => {
+  const keeping = (keepRecentTokens: number, contextWindow?: number) => ({
+    policy: { ...policy, keepRecentTokens },
+    countTokens: ({ content }: MessageEntry) => Number(content),
+    contextWindow,
+  });
+
+  test("questions that wait behind the turn that runs stay, where that is cut too", () => {
+    const b = builders();
+    const entries = [b.user("10"), b.user("10"), b.user("10"), ...["10", "10", "10"].map((size) => b.assistant(size))];
+    const plan = planCompaction(entries, { ...keeping(0, 20), openTurns: ["e0002", "e0003"] });
+    expect(plan).toMatchObject({ firstKept: "e0006", kept: ["e0002", "e0003"] });
+    expect(ids(plan?.summarize ?? [])).toEqual(["e0001", "e0004", "e0005"]);
+  });
+
+  test("a large question is charged: as much leaves at once as may, and not a step at a time", () => {
+    const b = builders();
+    const entries: TranscriptEntry[] = [b.user("15000")];
+    for (let n = 0; n < 20; n += 1) entries.push(b.assistant("1000"));
+    const plan = planCompaction(entries, { ...keeping(20_000, 32_768) });
+    expect(plan).toMatchObject({ kept: ["e0001"], tokensBefore: 35_000, tokensAfter: 16_000 });
+    expect(planCompaction([...entries, stored(plan, "S", "c1")], keeping(20_000, 32_768))).toBeUndefined();
+  });
+
+  test("a large pinned message does not keep the others from leaving", () => {
+    const b = builders();
+    const entries: TranscriptEntry[] = [b.user("10000")];
+    for (let n = 0; n < 8; n += 1) entries.push(b.user("500"), b.assistant("500"));
+    const plan = planCompaction(entries, { ...keeping(20_000, 32_768), isPinned: ({ id }) => id === "e0001" });
+    expect(plan).toMatchObject({ kept: ["e0001"], firstKept: "e0016", tokensAfter: 11_000 });
+  });
+
+  test("what is within what is to be kept stays", () => {
+    const b = builders();
+    expect(planCompaction([b.user("1"), b.user("1")], keeping(2))).toBeUndefined();
+    expect(planCompaction([b.user("1"), b.user("1")], keeping(1))).toBeDefined();
+  });
+
+  test("what the prompt holds besides messages leaves less room for them", () => {
+    const b = builders();
+    const entries = [b.user("100"), ...["900", "900", "900"].map((size) => b.assistant(size))];
+    expect(planCompaction(entries, keeping(1000, 8000))).toBeUndefined();
+    expect(planCompaction(entries, { ...keeping(1000, 8000), overheadTokens: 2000 })?.kept).toEqual(["e0001"]);
+  });
+
+  test("a conversation in which nobody asks is cut between the steps", () => {
+    const b = builders();
+    const entries = Array.from({ length: 9 }, () => b.assistant("10"));
+    expect(planCompaction(entries, keeping(20, 80))).toMatchObject({ firstKept: "e0008", kept: [] });
+  });
+
+  test("results in the mouth of the user are nothing that was asked", () => {
+    const b = builders();
+    const entries: TranscriptEntry[] = [b.user("go")];
+    for (const id of ["1", "2", "3"]) {
+      entries.push(b.assistant([{ type: "tool-call", toolCallId: id, toolName: "read", input: {} }]));
+      entries.push(b.user([{ type: "tool-result", toolCallId: id, toolName: "read", output: "x" }]));
+    }
+    const plan = planCompaction(entries, {
+      policy: { ...policy, keepRecentTokens: 0 },
+      countTokens: () => 10,
+      contextWindow: 20,
+    });
+    expect(plan).toMatchObject({ firstKept: "e0006", kept: ["e0001"] });
+  });
+
+  test("a window is not cut at an id that stands before it too, for nothing would tell where", () => {
+    const b = builders();
+    const [first, again] = [b.user("10", { id: "d" }), b.user("10", { id: "d" })];
+    expect(planCompaction([first, b.assistant("10"), again, b.assistant("10")], keeping(0))).toBeUndefined();
+    expect(planCompaction([first, again, b.user("10", { id: "last" })], keeping(0))).toMatchObject({
+      firstKept: "last",
+    });
+  });
+
+  test("a result that comes in for a call that was to leave makes the plan void", () => {
+    const b = builders();
+    const call = b.assistant([{ type: "tool-call", toolCallId: "X", toolName: "read", input: {} }]);
+    const entries = [call, b.user("2"), b.assistant("a")];
+    const plan = planCompaction(entries, { policy: { ...policy, keepRecentTokens: 0 }, countTokens });
+    if (plan === undefined) throw new Error("nothing to compact");
+    const late = b.tool([{ type: "tool-result", toolCallId: "X", toolName: "read", output: "x" }]);
+    expect(planStillApplies(plan, entries)).toBe(true);
+    expect(planStillApplies(plan, [...entries, late])).toBe(false);
+  });
+
+  test("a count that is none is a mistake of the caller", () => {
+    const b = builders();
+    expect(() => planCompaction([b.user("x"), b.user("y")], keeping(0))).toThrow(TypeError);
+    expect(() => assessCompaction({ tokens: Number.NaN, contextWindow: 1000, policy, state: fresh })).toThrow(
+      TypeError,
+    );
+  });
+});
+
 describe("laws", () => {
+  const optionsOf = (entries: readonly TranscriptEntry[], settings: Budget) => {
+    const asked = entries.filter((entry) => "role" in entry && entry.role === "user").map(({ id }) => id);
+    return {
+      policy: { ...policy, keepRecentTokens: settings.keep },
+      countTokens,
+      contextWindow: settings.contextWindow,
+      overheadTokens: settings.overheadTokens,
+      openTurns: settings.running === 0 ? [] : asked.slice(-settings.running),
+      isPinned: ({ id }: MessageEntry) => settings.pins > 0 && Number(id.replace(/^.*\D/, "")) % settings.pins === 1,
+    };
+  };
+
   test("G6 a plan parts the window in what leaves, what is kept and what follows, and never a call from its result", () => {
     fc.assert(
-      fc.property(turns, budget, (conversation, { keep, contextWindow }) => {
-        const entries = chat(conversation);
-        const plan = planCompaction(entries, {
-          policy: { ...policy, keepRecentTokens: keep },
-          countTokens,
-          contextWindow,
-        });
+      fc.property(turns, budget, fc.boolean(), (conversation, settings, reuse) => {
+        const entries = chat(conversation, { reuse });
+        const options = optionsOf(entries, settings);
+        const plan = planCompaction(entries, options);
         if (plan === undefined) return;
         const { messages } = windowOf(entries);
         const after = windowOf([...entries, stored(plan, "S", "c1")]).messages;
@@ -209,11 +316,25 @@ describe("laws", () => {
         expect(plan.tokensAfter).toBeLessThan(plan.tokensBefore);
         expect(planStillApplies(plan, entries)).toBe(true);
         const lastAsked = messages.findLast(({ role }) => role === "user");
-        expect(ids(after)).toContain(lastAsked?.id);
-        for (const id of callIds(after, "tool-result")) expect(callIds(after, "tool-call")).toContain(id);
-        for (const id of callIds(plan.summarize, "tool-result"))
-          expect(callIds(plan.summarize, "tool-call")).toContain(id);
+        expect(ids(after)).toEqual(expect.arrayContaining([lastAsked?.id, ...options.openTurns]));
+        expect(ids(after)).toEqual(expect.arrayContaining(ids(messages.filter(options.isPinned))));
+        for (const [call, result] of pairs(messages)) expect([call, left.has(call)]).toEqual([call, left.has(result)]);
       }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("G6 planning again gains nothing, unless what stays is within what may be kept", () => {
+    fc.assert(
+      fc.property(turns, budget, fc.boolean(), (conversation, settings, reuse) => {
+        const entries = chat(conversation, { reuse });
+        const options = optionsOf(entries, settings);
+        const plan = planCompaction(entries, options);
+        if (plan === undefined) return;
+        const again = planCompaction([...entries, stored(plan, "S", "c1")], options);
+        expect(again).toBeUndefined();
+      }),
+      { numRuns: 500 },
     );
   });
 
@@ -222,18 +343,13 @@ describe("laws", () => {
       fc.property(fc.array(fc.tuple(turns, budget, fc.boolean()), { minLength: 1, maxLength: 6 }), (rounds) => {
         let entries: TranscriptEntry[] = [];
         let told = new Map<string, number>();
-        for (const [n, [conversation, { keep, contextWindow }, clears]] of rounds.entries()) {
+        for (const [n, [conversation, settings, clears]] of rounds.entries()) {
           if (clears) {
             entries.push({ type: "clear", id: `clear${n}`, timestamp: "" });
             told = new Map();
           }
-          entries = [...entries, ...chat(conversation, `r${n}.`)];
-          const plan = planCompaction(entries, {
-            policy: { ...policy, keepRecentTokens: keep },
-            countTokens,
-            contextWindow,
-            isPinned: ({ id }) => id.endsWith("7"),
-          });
+          entries = [...entries, ...chat(conversation, { prefix: `r${n}.` })];
+          const plan = planCompaction(entries, { ...optionsOf(entries, settings), openTurns: [] });
           if (plan === undefined) continue;
           for (const { id } of plan.summarize) told.set(id, (told.get(id) ?? 0) + 1);
           entries.push(stored(plan, `S${n}`, `c${n}`));
@@ -247,8 +363,19 @@ describe("laws", () => {
   });
 });
 
-function callIds(messages: readonly MessageEntry[], type: "tool-call" | "tool-result"): string[] {
-  return messages.flatMap(({ content }) =>
-    typeof content === "string" ? [] : content.flatMap((part) => (part.type === type ? [part.toolCallId] : [])),
-  );
+/** Each result with the message of its call: the last one of its id before it. */
+function pairs(messages: readonly MessageEntry[]): [call: string, result: string][] {
+  const calls = new Map<string, string>();
+  const found: [string, string][] = [];
+  for (const { id, content } of messages) {
+    if (typeof content === "string") continue;
+    for (const part of content) {
+      if (part.type === "tool-call") calls.set(part.toolCallId, id);
+      const call = part.type === "tool-result" ? calls.get(part.toolCallId) : undefined;
+      if (call !== undefined) found.push([call, id]);
+    }
+  }
+  return found;
 }
+
+type Budget = typeof budget extends fc.Arbitrary<infer T> ? T : never;

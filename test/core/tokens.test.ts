@@ -45,5 +45,7 @@ test("a message counts what frames it, its words, its calls and results, and a f
   expect(tokens([{ type: "tool-result", toolCallId: "1", toolName: "read", output: "text" }])).toBe(8);
   expect(tokens([{ type: "tool-result", toolCallId: "1", toolName: "read", output: { b: 2 } }])).toBe(11);
   expect(tokens([{ type: "tool-result", toolCallId: "1", toolName: "read", output: undefined }])).toBe(4);
+  const shot = { type: "content", value: [{ type: "media", mediaType: "image/png", data: "A".repeat(500_000) }] };
+  expect(tokens([{ type: "tool-result", toolCallId: "1", toolName: "see", output: shot }])).toBeLessThan(1650);
   expect(tokens([{ type: "image", mediaType: "image/png", data: "A".repeat(5_000_000) }])).toBe(1604);
 });

@@ -54,6 +54,15 @@ test.each([
       .slice(0, 1_000_000),
   ],
   ["base64", Buffer.from(Array.from({ length: 750_000 }, (_, n) => (n * n * 31 + n * 7) % 251)).toString("base64")],
+  [
+    "Thai",
+    "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ"
+      .split("")
+      .map((a, n, all) => a + all[(n * 7 + 3) % all.length] + all[(n * 13 + 5) % all.length])
+      .join("")
+      .repeat(9000)
+      .slice(0, 1_000_000),
+  ],
   ["one character of four bytes", "😀".repeat(500_000)],
 ])("a megabyte of %s is counted within seconds", (_, text) => {
   const began = performance.now();
