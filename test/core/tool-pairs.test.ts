@@ -65,7 +65,7 @@ describe("G1 every call is followed at once by its result", () => {
       [assistant(call("1")), tool(result("1", "first"))],
     ],
     [
-      "an id used again in a later turn gets the later result",
+      "an id used again in a later turn gets the later result, and a name of its own",
       [
         assistant(call("1", "a")),
         tool(result("1", "A")),
@@ -77,14 +77,56 @@ describe("G1 every call is followed at once by its result", () => {
         assistant(call("1", "a")),
         tool(result("1", "A")),
         user("again"),
-        assistant(call("1", "b")),
-        tool(result("1", "B")),
+        assistant(call("1_2", "b")),
+        tool(result("1_2", "B")),
       ],
     ],
     [
       "a lost result is not replaced by that of a later call with the same id",
       [assistant(call("1", "a")), user("again"), assistant(call("1", "b")), tool(result("1", "B"))],
-      [assistant(call("1", "a")), tool(lost("1")), user("again"), assistant(call("1", "b")), tool(result("1", "B"))],
+      [
+        assistant(call("1", "a")),
+        tool(lost("1")),
+        user("again"),
+        assistant(call("1_2", "b")),
+        tool(result("1_2", "B")),
+      ],
+    ],
+    [
+      "parallel calls of one id get the results of that id in order, each under a name of its own",
+      [assistant(call("1", "a"), call("1", "b"), call("1", "c")), tool(result("1", "A")), tool(result("1", "B"))],
+      [
+        assistant(call("1", "a"), call("1_2", "b"), call("1_3", "c")),
+        tool(result("1", "A"), result("1_2", "B"), lost("1_3")),
+      ],
+    ],
+    [
+      "a name that is given is not one that another call has",
+      [
+        assistant(call("1")),
+        tool(result("1", "A")),
+        assistant(call("1")),
+        assistant(call("1_2")),
+        tool(result("1_2", "C")),
+      ],
+      [
+        assistant(call("1")),
+        tool(result("1", "A")),
+        assistant(call("1_3")),
+        tool(lost("1_3")),
+        assistant(call("1_2")),
+        tool(result("1_2", "C")),
+      ],
+    ],
+    [
+      "a call of another id does not end the search for a late result",
+      [assistant(call("1"), call("2")), tool(result("1", "A")), assistant(call("1")), tool(result("2", "late"))],
+      [
+        assistant(call("1"), call("2")),
+        tool(result("1", "A"), result("2", "late")),
+        assistant(call("1_2")),
+        tool(lost("1_2")),
+      ],
     ],
     [
       "a result inside a user's message, as one provider writes them, is the result",

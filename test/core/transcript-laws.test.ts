@@ -132,7 +132,7 @@ describe("G1 a context is one a provider accepts", () => {
   const idsOf = (message: Message | undefined, type: "tool-call" | "tool-result") =>
     partsOf(message).flatMap((part) => (part.type === type && "toolCallId" in part ? [part.toolCallId] : []));
 
-  test("calls are the assistant's, each is answered at once, nothing else is answered, and nobody says nothing", () => {
+  test("calls are the assistant's, each has an id of its own and is answered at once, nothing else is, and nobody says nothing", () => {
     fc.assert(
       fc.property(anyTranscript, fc.boolean(), (entries, nameSenders) => {
         const { messages } = buildContext(frozen(entries), { nameSenders });
@@ -154,6 +154,8 @@ describe("G1 a context is one a provider accepts", () => {
             partsOf(message).some((part) => part.type !== "text") || wordsOf(message).join("").trim(),
           ).toBeTruthy();
         }
+        const calls = messages.flatMap((message) => idsOf(message, "tool-call"));
+        expect(new Set(calls).size).toBe(calls.length);
       }),
       many,
     );
