@@ -72,7 +72,10 @@ test("G4 G5 G9 G10 G11 S9 S19 nothing is lost, repeated or held when processes u
   onTestFinished(() => clearInterval(reading));
   let replacing: Promise<unknown> = Promise.resolve();
   let duringWrites = 0;
-  const watching = watch(join(files, "sessions.journal"), (_, name) => {
+  const journal = join(files, "sessions.journal");
+  // The writers have been told to begin; the first of them makes it.
+  await vi.waitFor(() => expect(existsSync(journal)).toBe(true), { timeout: 10_000 });
+  const watching = watch(journal, (_, name) => {
     if (!name?.startsWith("sessions.json.") || random.below(2) > 0) return;
     // Which of them writes it cannot be seen from here.
     duringWrites += 1;
@@ -117,7 +120,7 @@ test("G4 G5 G9 G10 G11 S9 S19 nothing is lost, repeated or held when processes u
   expect(facts.sort()).toEqual(after.map(({ record }) => [record.key, record.uuid, record.messageCount]).sort());
   expect(facts.length).toBe(sessions.length);
   rmSync(index);
-  rmSync(join(files, "sessions.journal"), { recursive: true });
+  rmSync(journal, { recursive: true });
   expect((await finalOf(openJsonl(dir))).sessions).toEqual(after);
 }, 120_000);
 
