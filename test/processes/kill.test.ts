@@ -85,7 +85,7 @@ test("G4 G5 G9 G10 G11 S9 S19 nothing is lost, repeated or held when processes u
   for (let round = 0; kills < KILLS; round += 1) {
     if (round % 8 === 3) rmSync(index, { force: true });
     // The lock on writing the index can have two holders, and what was killed holds it for seconds: nothing may rest on it.
-    if (round % 8 === 1) rmSync(`${index}.lock`, { recursive: true, force: true });
+    if (round % 8 === 1) rmSync(join(journal, "index.lock"), { recursive: true, force: true });
     if (round % 8 === 6) corrupt(dir, index);
     await pause(random.between(20, 120));
     replacing = Promise.all([replacing, replace(slots, random.below(SLOTS))]);
