@@ -145,7 +145,7 @@ describe.runIf(posix)("G22 modes", () => {
     const kinds = [
       /sessions\/[^/]+\.jsonl$/,
       /sessions\.json$/,
-      /\d{9}\.jsonl$/,
+      /sessions\.journal\/\d{9}\.jsonl$/,
       /claims\/.+\.lock$/,
       /\.jsonl\.lock$/,
     ];
