@@ -16,20 +16,27 @@ export { ACTIVATION_MODES, type ActivationMode, isActivated } from "./core/activ
 export type { Address } from "./core/address.js";
 export { COMMANDS, type Command, type CommandName, type CommandRequest, parseCommand } from "./core/command.js";
 export {
-  assessCompaction,
-  COMPACTION_STRATEGIES,
   type CompactionPlan,
   type CompactionPlanOptions,
-  type CompactionPolicy,
-  type CompactionStrategy,
-  type CompactionThresholds,
-  compactionThresholds,
-  DEFAULT_COMPACTION,
   planCompaction,
   planStillApplies,
 } from "./core/compaction.js";
 export {
-  type CompactionConfig,
+  assessCompaction,
+  COMPACTION_STRATEGIES,
+  type CompactionPolicy,
+  type CompactionSettings,
+  type CompactionStrategy,
+  type CompactionThresholds,
+  compactionThresholds,
+  DEFAULT_COMPACTION,
+  type Summarize,
+  type SummarizeRequest,
+} from "./core/compaction-policy.js";
+export {
+  type AgentSettingsInput,
+  agentCompaction,
+  type ContextTokens,
   type ModelSetting,
   parseConfig,
   type SessionsConfig,
@@ -37,7 +44,7 @@ export {
   VISIBILITIES,
   type Visibility,
 } from "./core/config.js";
-export { buildContext, type Context, type ContextOptions } from "./core/context.js";
+export { buildContext, type Context, type ContextOptions, type MessageOptions } from "./core/context.js";
 export {
   DEFAULT_DM_SCOPE,
   DM_SCOPES,
@@ -50,21 +57,23 @@ export {
 export {
   type ClearEntry,
   type CommandEntry,
+  type CompactionCause,
   type CompactionEntry,
   type DeliveryEntry,
   type EntryBase,
-  type HeaderEntry,
   isEntryOf,
   isMessageEntry,
+  type MemoryFlushEntry,
   type MessageEntry,
   readEntry,
   type StateEntry,
-  TRANSCRIPT_VERSION,
   type TranscriptEntry,
   type TurnEntry,
   type TypedEntries,
+  type UndoEntry,
   type UnknownEntry,
 } from "./core/entry.js";
+export { type HeaderEntry, TRANSCRIPT_VERSION } from "./core/header.js";
 export type { IdentityLinks } from "./core/identity-links.js";
 export { type InboundMessage, MAX_MESSAGE_BYTES } from "./core/inbound.js";
 export {
@@ -81,6 +90,6 @@ export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
-export { type CountText, countMessageTokens } from "./core/tokens.js";
-export { type Window, windowOf } from "./core/window.js";
+export { type CountText, countMessageTokens, maxMessageTokens, type PromptSize } from "./core/tokens.js";
+export { type Window, windowBeginsAt, windowOf } from "./core/window.js";
 export * from "./errors.js";

@@ -5,6 +5,7 @@ export type SessionErrorCode =
   | "INVALID_MESSAGE"
   | "SESSION_NOT_FOUND"
   | "HOOK"
+  | "CONTEXT_OVERFLOW"
   | "QUEUE_FULL"
   | "CLOSED"
   | "STORAGE"
@@ -63,6 +64,24 @@ export class SessionNotFoundError extends SessionError {
 /** Host code failed: the provider, a channel or `authorize` threw (see `cause`) or answered in a form that cannot be used. */
 export class HookError extends SessionError {
   readonly code = "HOOK";
+}
+
+/**
+ * What must be in the prompt does not fit the model's window: the last message alone, or what is pinned. Everything is stored, and
+ * the next turn works if what it needs is smaller.
+ */
+export class ContextOverflowError extends SessionError {
+  readonly code = "CONTEXT_OVERFLOW";
+  /** The smallest prompt that was tried, in tokens, by the library's own count. */
+  readonly tokens: number;
+  /** The window it should have fitted, in tokens. */
+  readonly contextWindow: number;
+
+  constructor(message: string, details: SessionErrorDetails & { tokens: number; contextWindow: number }) {
+    super(message, details);
+    this.tokens = details.tokens;
+    this.contextWindow = details.contextWindow;
+  }
 }
 
 /** Too many messages wait for this session. The message was not stored; send it again later. */

@@ -4,8 +4,16 @@
  * @module
  */
 export * from "./core.js";
+export type { CompactionFault, CompactionOutcome, SummaryFault } from "./session/compaction-outcome.js";
 export { loadConfig } from "./session/config-file.js";
-export type { Listener, SessionEvent, SessionEventName, SessionEvents, TurnEvent } from "./session/events.js";
+export type {
+  CompactionEvent,
+  Listener,
+  SessionEvent,
+  SessionEventName,
+  SessionEvents,
+  TurnEvent,
+} from "./session/events.js";
 export type {
   Authorize,
   ChannelHooks,
@@ -19,7 +27,8 @@ export type {
 export type { InterruptedTurn } from "./session/interrupted.js";
 export { SessionManager, type SessionManagerOptions } from "./session/manager.js";
 export { NO_REPLY, type TurnOutcome } from "./session/outcome.js";
-export type { HistoryRange, Session, SessionStatus, SettingsPatch } from "./session/session.js";
+export type { AppendedMessage, HistoryRange, Session, SettingsPatch } from "./session/session.js";
+export type { SessionStatus } from "./session/status.js";
 export { type CheckedChange, decideChange } from "./storage/change.js";
 export { Claims, type Hold } from "./storage/claims.js";
 export type { Durability } from "./storage/jsonl/durability.js";

@@ -43,7 +43,10 @@ const ALLOWED: Record<string, (target: string, file: string) => boolean> = {
     target === "storage/appending.ts" ||
     // Only the manager knows the default storage and where ids come from, only loadConfig the file it reads.
     (file === "session/manager.ts" &&
-      (/^storage\/jsonl\//.test(target) || target === "ulid" || target === "node:crypto")) ||
+      (/^storage\/jsonl\//.test(target) ||
+        /^tokens\//.test(target) ||
+        target === "ulid" ||
+        target === "node:crypto")) ||
     (file === "session/config-file.ts" && (target === "json5" || target === "node:fs/promises")),
   tokens: (target) => /^core\//.test(target) || /^tiktoken\//.test(target),
   testing: (target, file) =>

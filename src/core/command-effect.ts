@@ -8,18 +8,20 @@ export interface CommandEffect {
   reply: string;
   clear?: true;
   patch?: StatePatch;
-  /** Abort the running turn and those that wait. */
+  /** Abort the running turn and those that wait, and a compaction. */
   stop?: true;
+  /** Compact the session, and answer with what came of it. */
+  compact?: { instructions?: string };
 }
 
 export interface CommandSurroundings {
   record: SessionRecord;
   /** The model configured for the session's agent. */
   agentModel: string | undefined;
-  /** Whether a turn runs or waits. */
+  /** Whether a turn or a compaction runs or waits. */
   busy: boolean;
-  /** The size of the last prompt, as the provider reported it. */
-  tokensUsed: number | undefined;
+  /** The size of the next prompt and what bounds it, in tokens. Needed for `status` alone. */
+  size: { tokensUsed: number; tokensSource: string; contextWindow: number; compactAt: number } | undefined;
   /** Turns a name a person typed into the one to store; `undefined` refuses it. */
   resolveModel(name: string): string | undefined;
 }
@@ -47,6 +49,10 @@ export function commandEffect(command: Command, around: CommandSurroundings): Co
     }
     case "stop":
       return around.busy ? { reply: "Stopped.", stop: true } : { reply: "Nothing is running." };
+    case "compact": {
+      const { instructions } = command;
+      return { reply: "Compacting.", compact: instructions === undefined ? {} : { instructions } };
+    }
     case "status":
       return { reply: describeStatus(around) };
     case "help":
@@ -81,13 +87,28 @@ function describeActivation(mode: string, record: SessionRecord): string {
 }
 
 function describeStatus(around: CommandSurroundings): string {
-  const { record, tokensUsed, busy } = around;
+  const { record, busy } = around;
   return [
     `Session: ${record.key}`,
     `Model: ${describeModel(around)}`,
     `Messages: ${record.messageCount}`,
-    `Tokens: ${tokensUsed === undefined ? "not reported yet" : tokensUsed}`,
+    `Tokens: ${describeSize(around)}`,
+    `Compactions: ${describeCompactions(record)}`,
     `Activation: ${record.state.activationMode}`,
     `Reply: ${busy ? "being written" : "none in progress"}`,
   ].join("\n");
+}
+
+function describeSize({ size }: CommandSurroundings): string {
+  if (size === undefined) return "unknown";
+  const { tokensUsed, tokensSource, contextWindow, compactAt } = size;
+  const about = tokensSource === "provider" ? "" : "about ";
+  const share = Math.round((tokensUsed / contextWindow) * 100);
+  return `${about}${tokensUsed} of ${contextWindow} (${share} %); compacted above ${compactAt}`;
+}
+
+function describeCompactions({ compactions, memoryFlush, state }: SessionRecord): string {
+  const last = compactions === 0 || state.lastCompaction === null ? "" : `, the last at ${state.lastCompaction}`;
+  const failed = memoryFlush?.status === "failed" ? `; memory could not be saved at ${memoryFlush.at}` : "";
+  return `${compactions}${last}${failed}`;
 }

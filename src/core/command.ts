@@ -6,6 +6,7 @@ import { isModelName } from "./state.js";
 export type Command =
   | { name: "model"; model?: string }
   | { name: "activation"; mode?: ActivationMode }
+  | { name: "compact"; instructions?: string }
   | { name: "clear" | "new" | "status" | "stop" | "help" }
   | { name: "usage"; of: CommandName };
 
@@ -18,6 +19,7 @@ export const COMMANDS = {
   },
   clear: { usage: "/clear", about: "forgets the conversation, keeps the settings" },
   new: { usage: "/new", about: "forgets the conversation and resets model and activation" },
+  compact: { usage: "/compact [INSTRUCTIONS]", about: "summarises all but the last of the conversation, to make room" },
   status: { usage: "/status", about: "shows this conversation's key, model and size" },
   stop: { usage: "/stop", about: "stops the reply that is being written" },
   help: { usage: "/help", about: "shows this list" },
@@ -54,6 +56,7 @@ function readArguments(name: CommandName, args: string): Command {
     const mode = ACTIVATION_MODES.find((word) => word === args.toLowerCase());
     return mode === undefined ? { name: "usage", of: name } : { name, mode };
   }
+  if (name === "compact") return args === "" ? { name } : { name, instructions: args };
   return args === "" ? { name } : { name: "usage", of: name };
 }
 

@@ -1,80 +1,7 @@
-import type { MessageEntry, TranscriptEntry } from "./entry.js";
-import type { SessionState } from "./state.js";
+import { type CompactionPolicy, compactionThresholds } from "./compaction-policy.js";
+import type { CompactionEntry, MessageEntry, TranscriptEntry } from "./entry.js";
 import { cutOf, pairsOf } from "./turn-cut.js";
 import { windowOf } from "./window.js";
-
-/** How messages that no longer fit leave the window: told in a summary, or not at all. */
-export const COMPACTION_STRATEGIES = ["summarize", "drop"] as const;
-export type CompactionStrategy = (typeof COMPACTION_STRATEGIES)[number];
-
-/** When and how far a window is shortened, in tokens. */
-export interface CompactionPolicy {
-  /** Default true. */
-  enabled: boolean;
-  /** Default `summarize`. */
-  strategy: CompactionStrategy;
-  /** Kept free for the reply and what comes with it; in a small window never more than half of it. Default 20000. */
-  reserveTokensFloor: number;
-  /** What stays as it was said, newest first; never more than half of what a window holds. Default 20000. */
-  keepRecentTokens: number;
-  memoryFlush: {
-    /** Default true. */
-    enabled: boolean;
-    /** So much before the threshold the flush is due; never more than a quarter of what a window holds. Default 4000. */
-    softThresholdTokens: number;
-  };
-}
-
-/** The policy of a config that says nothing of compaction. */
-export const DEFAULT_COMPACTION: CompactionPolicy = {
-  enabled: true,
-  strategy: "summarize",
-  reserveTokensFloor: 20_000,
-  keepRecentTokens: 20_000,
-  memoryFlush: { enabled: true, softThresholdTokens: 4000 },
-};
-
-/** Above how many tokens a window is to be flushed, and shortened. `flush <= compact <= contextWindow`. */
-export interface CompactionThresholds {
-  flush: number;
-  compact: number;
-}
-
-/**
- * The thresholds of a policy for a window of any size. Settings made for a large window are cut down for a small one, or a
- * floor above the window would mean that every message is too many.
- * @throws TypeError when `contextWindow` is not a number of tokens, 1 or more.
- */
-export function compactionThresholds(contextWindow: number, policy: CompactionPolicy): CompactionThresholds {
-  if (!Number.isFinite(contextWindow) || contextWindow < 1)
-    throw new TypeError("contextWindow must be the model's number of tokens, 1 or more.");
-  const compact = contextWindow - Math.min(policy.reserveTokensFloor, Math.floor(contextWindow / 2));
-  return { compact, flush: compact - Math.min(policy.memoryFlush.softThresholdTokens, Math.floor(compact / 4)) };
-}
-
-/**
- * What is to be done before the next call of the model: `flush-memory` once before each compaction, `compact` when the prompt has
- * grown beyond the threshold. `threshold` is the one that was passed, or the one that comes next.
- */
-export function assessCompaction({
-  tokens,
-  contextWindow,
-  policy,
-  state,
-}: {
-  /** The size of the next prompt. */
-  tokens: number;
-  contextWindow: number;
-  policy: CompactionPolicy;
-  state: Pick<SessionState, "memoryFlushed">;
-}): { action: "none" | "flush-memory" | "compact"; threshold: number } {
-  const { flush, compact } = compactionThresholds(contextWindow, policy);
-  if (Number.isNaN(tokens)) throw new TypeError("tokens must be the size of the next prompt.");
-  if (!policy.enabled) return { action: "none", threshold: compact };
-  if (tokens > compact) return { action: "compact", threshold: compact };
-  if (!policy.memoryFlush.enabled || state.memoryFlushed) return { action: "none", threshold: compact };
-  return { action: tokens > flush ? "flush-memory" : "none", threshold: flush };
-}
 
 /** What a compaction would do. Every message of the window is in exactly one of `summarize`, `kept` and what begins with `firstKept`. */
 export interface CompactionPlan {
@@ -101,7 +28,7 @@ export interface CompactionPlanOptions {
   overheadTokens?: number | undefined;
   /** The messages whose turns still run, as the record has them: nothing from the first of them on leaves. Default: none. */
   openTurns?: readonly string[] | undefined;
-  /** Messages that stay as they are whatever happens. Default: none. */
+  /** Messages that stay besides those that are `pinned` and those of role `system`. Default: none. */
   isPinned?: ((message: MessageEntry) => boolean) | undefined;
 }
 
@@ -115,35 +42,78 @@ export interface CompactionPlanOptions {
  */
 export function planCompaction(
   entries: Iterable<TranscriptEntry>,
-  {
-    policy,
-    countTokens,
-    contextWindow,
-    overheadTokens = 0,
-    openTurns = [],
-    isPinned = () => false,
-  }: CompactionPlanOptions,
+  options: CompactionPlanOptions,
 ): CompactionPlan | undefined {
-  const { summary, messages } = windowOf(entries);
-  const sizes = messages.map((message) => checkSize(countTokens(message)));
+  const { policy, contextWindow, overheadTokens = 0 } = options;
   const room =
     contextWindow === undefined
       ? Number.POSITIVE_INFINITY
       : Math.max(0, compactionThresholds(contextWindow, policy).compact - overheadTokens);
-  const keep = Math.min(policy.keepRecentTokens, Math.floor(room / 2));
+  return planWithin(entries, { ...options, keep: Math.min(policy.keepRecentTokens, Math.floor(room / 2)), room });
+}
+
+/**
+ * Plans which of the oldest turns to leave out so that what stays takes no more than `room` tokens, or as little as may be.
+ * `undefined` when nothing need, or nothing can leave.
+ */
+export function planDrop(
+  entries: Iterable<TranscriptEntry>,
+  options: Pick<CompactionPlanOptions, "countTokens" | "openTurns" | "isPinned"> & { room: number },
+): CompactionPlan | undefined {
+  return planWithin(entries, { ...options, keep: options.room });
+}
+
+function planWithin(
+  entries: Iterable<TranscriptEntry>,
+  {
+    countTokens,
+    openTurns = [],
+    isPinned = () => false,
+    keep,
+    room,
+  }: Pick<CompactionPlanOptions, "countTokens" | "openTurns" | "isPinned"> & { keep: number; room: number },
+): CompactionPlan | undefined {
+  const { summary, messages, carried } = windowOf(entries);
+  const sizes = messages.map((message) => checkSize(countTokens(message)));
   const tokensBefore = sizes.reduce((sum, size) => sum + size, 0);
   if (tokensBefore <= keep) return undefined;
-  const cut = cutOf(messages, sizes, { keep, room, openTurns, isPinned });
+  const staysAnyway = (message: MessageEntry) =>
+    message.pinned === true || message.role === "system" || isPinned(message);
+  const cut = cutOf(messages, sizes, { keep, room, openTurns, isPinned: staysAnyway });
   if (cut === undefined) return undefined;
   const leaves = (_message: unknown, at: number) => at < cut.at && !cut.kept.has(at);
-  const summarize = messages.filter(leaves);
+  // What was kept before is kept as before: from `firstKept` on, the transcript must hold nothing that has left.
+  const first = Math.max(cut.at, carried);
+  const firstKept = messages[first];
+  if (firstKept === undefined) return undefined;
   return {
-    firstKept: (messages[cut.at] as MessageEntry).id,
-    kept: messages.slice(0, cut.at).flatMap(({ id }, at) => (cut.kept.has(at) ? [id] : [])),
-    summarize,
+    firstKept: firstKept.id,
+    kept: messages.flatMap((message, at) => (at < first && !leaves(message, at) ? [message.id] : [])),
+    summarize: messages.filter(leaves),
     previousSummary: summary,
     tokensBefore,
     tokensAfter: sizes.reduce((sum, size, at) => sum + (leaves(size, at) ? 0 : size), 0),
+  };
+}
+
+/**
+ * What a plan comes to as an entry. Without a summary what leaves is left untold, and counted: the summary before it stays.
+ */
+export function compactionOf(
+  { firstKept, kept, summarize, previousSummary = "" }: CompactionPlan,
+  entries: Iterable<TranscriptEntry>,
+  summary?: string,
+): Pick<CompactionEntry, "type" | "summary" | "firstKept" | "kept" | "dropped" | "messages"> {
+  const window = windowOf(entries);
+  const dropped = window.dropped + (summary === undefined ? summarize.length : 0);
+  const copies = window.messages.filter(({ id }) => kept.includes(id));
+  return {
+    type: "compaction",
+    summary: summary ?? previousSummary,
+    firstKept,
+    ...(copies.length === 0 ? {} : { kept: copies }),
+    ...(dropped === 0 ? {} : { dropped }),
+    messages: summarize.length,
   };
 }
 

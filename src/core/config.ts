@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { InvalidConfigError } from "../errors.js";
 import { DEFAULT_AGENT } from "./address.js";
+import { checkFloor, compactionSection, fillCompaction } from "./compaction-config.js";
+import { type CompactionPolicy, type CompactionSettings, withSettings } from "./compaction-policy.js";
+import { section } from "./config-section.js";
 import { DEFAULT_DM_SCOPE, DM_SCOPES, type DmScope, THREAD_MODES, type ThreadMode } from "./dm-scope.js";
 import { compileIdentityLinks, type IdentityLinks } from "./identity-links.js";
 import { isAgentId } from "./key.js";
 import type { SendPolicy } from "./send-policy.js";
-import { closestWord } from "./spelling.js";
 import { modelName } from "./state.js";
 
 /** How far an agent's session tools may look, from narrow to wide. */
@@ -25,8 +27,8 @@ export interface SessionsConfig {
     sendPolicy?: SendPolicy;
   };
   agents: {
-    defaults: { model?: string; compaction: CompactionConfig };
-    list: { id: string; default?: boolean; model?: string }[];
+    defaults: { model?: string } & ContextTokens & { compaction: CompactionPolicy };
+    list: ({ id: string; default?: boolean; model?: string } & ContextTokens & { compaction?: CompactionSettings })[];
   };
   messages: { queue: { /** Messages that may wait for one session, at least 1. Default 100. */ cap: number } };
   tools: { sessions: { /** Default `tree`. */ visibility: Visibility } };
@@ -43,8 +45,8 @@ export interface SessionsConfigInput {
     [other: string]: unknown;
   };
   agents?: {
-    defaults?: { model?: ModelSetting; compaction?: object; [other: string]: unknown };
-    list?: readonly { id: string; default?: boolean; model?: ModelSetting; [other: string]: unknown }[];
+    defaults?: AgentSettingsInput;
+    list?: readonly (AgentSettingsInput & { id: string; default?: boolean })[];
     [other: string]: unknown;
   };
   messages?: { queue?: { cap?: number; [other: string]: unknown }; [other: string]: unknown };
@@ -55,11 +57,17 @@ export interface SessionsConfigInput {
 /** A model's name, alone or as `primary`. */
 export type ModelSetting = string | { primary?: string; [other: string]: unknown };
 
-/** When a session is compacted, in tokens. */
-export interface CompactionConfig {
-  /** Kept free for the reply. Default 20000. */
-  reserveTokensFloor: number;
-  memoryFlush: { /** Default true. */ enabled: boolean /** Default 4000. */; softThresholdTokens: number };
+/** Settings of an agent, or of all. */
+export interface AgentSettingsInput extends ContextTokens {
+  model?: ModelSetting;
+  compaction?: CompactionSettings & { [other: string]: unknown };
+  [other: string]: unknown;
+}
+
+/** How large the window of the model is. */
+export interface ContextTokens {
+  /** In tokens, at least 1. For models of which `provider.contextWindow` says nothing. Default 200000. */
+  contextTokens?: number;
 }
 
 const DEFAULT_QUEUE_CAP = 100;
@@ -67,7 +75,6 @@ const DEFAULT_QUEUE_CAP = 100;
 const agentId = z
   .string()
   .refine(isAgentId, 'expected 1 to 64 characters of a-z, 0-9, "_" and "-", starting with a letter or digit');
-const tokens = z.int().nonnegative();
 const modelSetting = z
   .union([modelName, z.looseObject({ primary: modelName.optional() })])
   .transform((model) => (typeof model === "string" ? model : model.primary));
@@ -90,9 +97,6 @@ const links = z
   )
   .pipe(z.record(z.string(), z.array(z.string())));
 
-// Every section lists the settings that are ours. What else stands in it belongs to someone else and is left alone, unless
-// it is within two edits of one of ours: then it is a slip, and silence would leave its author with a default they did
-// not choose. `others` are real settings that happen to be that close.
 const session = section(
   "session",
   {
@@ -107,27 +111,31 @@ const session = section(
   ["scope"],
 );
 
-const memoryFlush = section("agents.defaults.compaction.memoryFlush", {
-  enabled: z.boolean().default(true),
-  softThresholdTokens: tokens.default(4000),
-});
-
-const compaction = section("agents.defaults.compaction", {
-  reserveTokensFloor: tokens.default(20_000),
-  memoryFlush: memoryFlush.prefault({}),
-});
+const windowTokens = z.int().min(1);
 
 const agentDefaults = section(
   "agents.defaults",
-  { model: modelSetting.optional(), compaction: compaction.prefault({}) },
+  { model: modelSetting.optional(), contextTokens: windowTokens.optional(), compaction: compactionSection.optional() },
   ["models"],
-);
+).transform(({ compaction, ...rest }, context) => {
+  const filled = fillCompaction((compaction ?? {}) as CompactionSettings, rest.contextTokens);
+  checkFloor(filled.reserveTokensFloor, rest.contextTokens, "agents.defaults", context);
+  return { ...rest, compaction: filled };
+});
 
 const agent = section(
   "agents.list[]",
-  { id: agentId, default: z.boolean().optional(), model: modelSetting.optional() },
+  {
+    id: agentId,
+    default: z.boolean().optional(),
+    model: modelSetting.optional(),
+    contextTokens: windowTokens.optional(),
+    compaction: compactionSection.optional(),
+  },
   ["models"],
-);
+).check(({ value, issues }) => {
+  checkFloor(value.compaction?.reserveTokensFloor, value.contextTokens, "agents.list[]", { issues });
+});
 
 const rootSettings = {
   session: session.prefault({}),
@@ -174,19 +182,12 @@ export function agentModel({ agents }: SessionsConfig, id: string): string | und
   return agents.list.find((entry) => entry.id === id)?.model ?? agents.defaults.model;
 }
 
-function section<T extends z.ZodRawShape>(path: string, shape: T, others: readonly string[] = []) {
-  const ours = Object.keys(shape);
-  return z.looseObject(shape).check((context) => {
-    for (const name of Object.keys(context.value)) {
-      if (ours.includes(name) || others.includes(name)) continue;
-      const meant = closestWord(name, ours);
-      if (meant === undefined) continue;
-      const known = ours.map((word) => `"${word}"`).join(", ");
-      context.issues.push({
-        code: "custom",
-        input: name,
-        message: `${JSON.stringify(name)} is no setting${path === "" ? "" : ` of ${path}`}; did you mean "${meant}"? Settings here: ${known}.`,
-      });
-    }
-  });
+/** The window configured for an agent's model. */
+export function agentContextTokens({ agents }: SessionsConfig, id: string): number | undefined {
+  return agents.list.find((entry) => entry.id === id)?.contextTokens ?? agents.defaults.contextTokens;
+}
+
+/** When and how the sessions of an agent are compacted: its own settings over those for all. */
+export function agentCompaction({ agents }: SessionsConfig, id: string): CompactionPolicy {
+  return withSettings(agents.defaults.compaction, agents.list.find((entry) => entry.id === id)?.compaction ?? {});
 }

@@ -1,10 +1,12 @@
+import { acceptedMessages, saysSomething, wellFormedText } from "./accepted.js";
 import type { MessageEntry, TranscriptEntry } from "./entry.js";
 import type { ContentPart, Message } from "./message.js";
 import { textOf } from "./message.js";
 import { foldState } from "./record.js";
+import { shortenMessage } from "./shorten.js";
 import { initialState, type SessionState } from "./state.js";
 import { pairToolCalls } from "./tool-pairs.js";
-import { windowOf } from "./window.js";
+import { type Window, windowOf } from "./window.js";
 
 /** What a provider gets to see of a session. */
 export interface Context {
@@ -14,47 +16,104 @@ export interface Context {
   state: SessionState;
 }
 
-export interface ContextOptions {
-  /** Put the sender's name before what a person said, as a room with several people needs. Default false. */
-  nameSenders?: boolean | undefined;
+export interface ContextOptions extends MessageOptions {
   /** The state to report. Default: folded from the entries, which are then assumed to be all of them. */
   state?: SessionState | undefined;
+  /** Messages whose turns still run, as the record has them: a call of theirs without a result is told as running. Default: none. */
+  openTurns?: readonly string[] | undefined;
+  /** Which images and files are shown: all, those since the last thing a person said, or none. Default `all`. */
+  media?: "all" | "last-turn" | "none" | undefined;
+}
+
+/** How one message is shown. */
+export interface MessageOptions {
+  /** Put the sender's name before what a person said, as a room with several people needs. Default false. */
+  nameSenders?: boolean | undefined;
+  /** Results of tools with more UTF-16 units than this are cut in the copy, with a marker. Default: none is. */
+  maxResultCharacters?: number | undefined;
 }
 
 /**
  * Builds what the model may see. Pure: the entries are not changed, and the same entries give the same context.
  *
- * Tool calls and results are paired, bookkeeping is left out, and text that a stopped or failed turn had already shown is
- * told as such instead of standing as something the assistant meant to say.
+ * Tool calls and results are paired, bookkeeping is left out, and text that a stopped or failed turn had already shown
+ * is told as such instead of standing as something the assistant meant to say. The first message but for those of role
+ * `system` is a user's, as most providers ask.
+ *
+ * What Anthropic or OpenAI would refuse is mended in the copy, so that no message ends a conversation, wherever it came
+ * from: ids of calls are made to fit and unique, and names of tools to fit; the input of a call that is no object
+ * becomes one, and a result without output says so; blank texts are left out, and messages of nothing but blanks,
+ * reasoning or parts of types unknown here; images and files outside a user's message become a line that names them; a
+ * `name` that does not fit is left out; half an emoji becomes U+FFFD; and the assistant's words, where they come last,
+ * do not end in blanks. A message that needs none of this is shown as it was stored.
  */
 export function buildContext(entries: Iterable<TranscriptEntry>, options: ContextOptions = {}): Context {
   const all = [...entries];
-  const { summary, messages } = windowOf(all);
-  const shown = messages.map((entry) => toMessage(entry, options.nameSenders ?? false));
-  const summaryMessage: Message[] =
-    summary === undefined
-      ? []
-      : [{ role: "user", content: `[Summary of the conversation so far, made when it grew too long]\n${summary}` }];
+  const { media = "all", openTurns = [] } = options;
+  const window = windowOf(all);
+  const { messages } = window;
+  const summary = window.summary === undefined ? undefined : wellFormedText(window.summary);
+  const asked = messages.findLastIndex(({ role }) => role === "user");
+  const shown = messages.map((entry, at) => {
+    const withoutMedia = media === "none" || (media === "last-turn" && at < asked);
+    return shownMessage(entry, { ...options, withoutMedia });
+  });
+  const open = new Set(openTurns);
+  const isRunning = (at: number) => {
+    const of = messages[at]?.of;
+    return of !== undefined && open.has(of);
+  };
   return {
     ...(summary === undefined ? {} : { summary }),
-    messages: [...summaryMessage, ...pairToolCalls(shown)],
+    messages: beginning({ ...window, summary }, acceptedMessages(pairToolCalls(shown, isRunning))),
     state: options.state ?? all.reduce(foldState, initialState("dm")),
   };
 }
 
-function toMessage(entry: MessageEntry, nameSenders: boolean): Message {
+// What the host set up stays first; then what stands for all that is not here.
+function beginning(window: Window, messages: readonly Message[]): Message[] {
+  const first = messages.findIndex(({ role }) => role !== "system");
+  if (first < 0) return [...messages, ...headOf(window)];
+  const head = headOf(window);
+  if (head.length === 0 && messages[first]?.role !== "user") head.push({ role: "user", content: BEGINNING });
+  return [...messages.slice(0, first), ...head, ...messages.slice(first)];
+}
+
+const BEGINNING = "[The conversation begins here.]";
+
+/** The message that stands for what is not in a window any more. */
+export function headOf({ summary, dropped }: Pick<Window, "summary" | "dropped">): Message[] {
+  const lines = [
+    ...(summary === undefined ? [] : [`[Summary of the conversation so far, made when it grew too long]\n${summary}`]),
+    ...(dropped === 0 ? [] : [`[${dropped} earlier message(s) are left out here, because they did not fit.]`]),
+  ];
+  return lines.length === 0 ? [] : [{ role: "user", content: lines.join("\n\n") }];
+}
+
+/** The message that an entry is shown as. */
+export function shownMessage(
+  entry: MessageEntry,
+  { nameSenders = false, ...options }: MessageOptions & { withoutMedia?: boolean } = {},
+): Message {
   if (entry.role === "assistant" && (entry.stopReason === "aborted" || entry.stopReason === "error")) {
     const why = entry.stopReason === "aborted" ? "was stopped" : "broke off";
     return { role: "user", content: `[The previous reply ${why} after: ${JSON.stringify(textOf(entry))}]` };
   }
-  const { role, content, name, providerData } = entry;
+  const { role, content, name, providerData } = shortenMessage(entry, options);
   const message: Message = {
     role,
     content,
     ...(name === undefined ? {} : { name }),
     ...(providerData === undefined ? {} : { providerData }),
   };
-  return nameSenders && role === "user" && entry.sender !== undefined ? withSender(message, entry.sender) : message;
+  return nameSenders && role === "user" && entry.sender !== undefined && isSpeech(content)
+    ? withSender(message, entry.sender)
+    : message;
+}
+
+// A name before nothing would make a message of it.
+function isSpeech(content: Message["content"]): boolean {
+  return saysSomething(typeof content === "string" ? content : content.filter(({ type }) => !type.startsWith("tool-")));
 }
 
 // In the text and not as the message's `name`: providers without a place for names drop those, and others refuse spaces.

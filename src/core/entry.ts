@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { SessionKey } from "./key.js";
 import { type Message, messageSchema, storedContentSchema, type Usage, usageSchema } from "./message.js";
 import { type StatePatch, statePatchSchema } from "./state.js";
 
@@ -30,6 +29,10 @@ export interface MessageEntry extends Message, EntryBase {
   stopReason?: string;
   /** Written after a clear by a turn that began before it: readable, but out of the window from the start. */
   cleared?: true;
+  /** Stays in the window as it is, whatever a compaction takes out. */
+  pinned?: true;
+  /** The provider read far less than it was sent, so its `usage` says nothing about the size of the window. */
+  truncated?: true;
 }
 
 /** A change of the session's settings. */
@@ -46,6 +49,8 @@ export interface TurnEntry extends EntryBase {
   error?: { code: string };
   /** What the last call cost, when every message of the turn had been stored before it was known. */
   usage?: Usage;
+  /** As in a message. */
+  truncated?: true;
 }
 
 /** A barrier: what stands before it is out of the window, what was set stays set. */
@@ -53,14 +58,48 @@ export interface ClearEntry extends EntryBase {
   type: "clear";
 }
 
+/** What asked for a compaction. */
+export type CompactionCause = "threshold" | "overflow" | "command" | "host";
+
 /** A summary stands for everything in the window before `firstKept` that is not among `kept`. */
 export interface CompactionEntry extends EntryBase {
   type: "compaction";
+  /** Carries on the summary before it. Empty when nothing has been told of what left. */
   summary: string;
   firstKept: string;
-  kept?: string[];
+  /** Messages from before `firstKept` that stay. Copies, so that a window is read without what stands before it. */
+  kept?: MessageEntry[];
+  /** How many messages since the last clear have left without being told in a summary. */
+  dropped?: number;
+  /** The size of the next prompt, before and after. */
   tokensBefore?: number;
   tokensAfter?: number;
+  cause?: CompactionCause;
+  /** How many messages left the window. */
+  messages?: number;
+  /** The model that wrote the summary, and what that cost. */
+  model?: string;
+  usage?: Usage;
+}
+
+/** Compaction `of` counts as not having been; what has been said since stays. */
+export interface UndoEntry extends EntryBase {
+  type: "undo";
+  of: string;
+  /** The state as it was before that compaction. */
+  lastCompaction: string | null;
+  memoryFlushed: boolean;
+}
+
+/** The model was asked to save what it must not forget, before a compaction. */
+export interface MemoryFlushEntry extends EntryBase {
+  type: "memory-flush";
+  status: "completed" | "failed";
+  error?: { code: string };
+  /** It was of the history that a clear had put out of the window by then. */
+  cleared?: true;
+  model?: string;
+  usage?: Usage;
 }
 
 /** A command someone gave, and what it was answered. */
@@ -95,22 +134,11 @@ export type TranscriptEntry =
   | TurnEntry
   | ClearEntry
   | CompactionEntry
+  | UndoEntry
+  | MemoryFlushEntry
   | CommandEntry
   | DeliveryEntry
   | UnknownEntry;
-
-/** The first line of a transcript. */
-export interface HeaderEntry {
-  type: "session";
-  version: number;
-  uuid: string;
-  key: SessionKey;
-  created: string;
-  ancestors: SessionKey[];
-}
-
-/** The version this library writes. A transcript with a newer one is read but not written to. */
-export const TRANSCRIPT_VERSION = 1;
 
 const base = { id: z.string().min(1), timestamp: z.string() };
 const sender = z.looseObject({ id: z.string(), name: z.string().optional() });
@@ -130,7 +158,12 @@ const messageEntrySchema = messageSchema.extend({
   model: z.string().optional(),
   stopReason: z.string().optional(),
   cleared: z.literal(true).optional(),
+  pinned: z.literal(true).optional(),
+  truncated: z.literal(true).optional(),
 });
+
+const usage = usageSchema.optional().catch(undefined);
+const count = z.number().nonnegative().optional().catch(undefined);
 
 const typedSchemas: Readonly<Record<string, z.ZodType>> = {
   state: z.looseObject({ ...base, type: z.literal("state"), patch: statePatchSchema }),
@@ -141,6 +174,7 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     status: z.enum(["completed", "aborted", "failed", "interrupted"]),
     error: error.optional(),
     usage: usageSchema.optional(),
+    truncated: z.literal(true).optional(),
   }),
   clear: z.looseObject({ ...base, type: z.literal("clear") }),
   compaction: z.looseObject({
@@ -148,7 +182,26 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     type: z.literal("compaction"),
     summary: z.string(),
     firstKept: z.string(),
-    kept: z.array(z.string()).optional(),
+    kept: z.array(messageEntrySchema).optional(),
+    dropped: count,
+    tokensBefore: count,
+    tokensAfter: count,
+    usage,
+  }),
+  undo: z.looseObject({
+    ...base,
+    type: z.literal("undo"),
+    of: z.string(),
+    lastCompaction: z.string().nullable(),
+    memoryFlushed: z.boolean(),
+  }),
+  "memory-flush": z.looseObject({
+    ...base,
+    type: z.literal("memory-flush"),
+    status: z.enum(["completed", "failed"]),
+    error: error.optional(),
+    cleared: z.literal(true).optional(),
+    usage,
   }),
   command: z.looseObject({ ...base, type: z.literal("command"), command: z.string(), reply: z.string() }),
   delivery: z.looseObject({ ...base, type: z.literal("delivery"), of: z.string(), status: z.literal("failed"), error }),
@@ -198,23 +251,13 @@ function isOrdinaryMessage(line: Record<string, unknown>): boolean {
       if (typeof value !== "string" || (name === "unanswered" && !UNANSWERED.has(value))) return false;
     } else if (name === "id") {
       if (typeof value !== "string" || value === "") return false;
-    } else if (name === "turn" || name === "cleared") {
+    } else if (name === "turn" || name === "cleared" || name === "pinned") {
       if (value !== true) return false;
     } else if (name !== "role") {
       return false;
     }
   }
   return line.id !== undefined;
-}
-
-/** Reads one JSON value as a transcript's header, or gives `undefined` when it is none. */
-export function readHeader(value: unknown): HeaderEntry | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  const { type, version, uuid, key, created, ancestors = [] } = value as Record<string, unknown>;
-  const texts = [uuid, key, created, ...(Array.isArray(ancestors) ? ancestors : [undefined])];
-  if (type !== "session" || !Number.isSafeInteger(version) || (version as number) < 1) return undefined;
-  if (!texts.every((text) => typeof text === "string")) return undefined;
-  return { ...value, ancestors } as unknown as HeaderEntry;
 }
 
 export function isMessageEntry(entry: TranscriptEntry): entry is MessageEntry {
@@ -232,6 +275,8 @@ export interface TypedEntries {
   turn: TurnEntry;
   clear: ClearEntry;
   compaction: CompactionEntry;
+  undo: UndoEntry;
+  "memory-flush": MemoryFlushEntry;
   command: CommandEntry;
   delivery: DeliveryEntry;
 }

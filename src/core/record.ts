@@ -1,4 +1,4 @@
-import { isEntryOf, isMessageEntry, type TranscriptEntry } from "./entry.js";
+import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry, type TurnEntry } from "./entry.js";
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import type { Usage } from "./message.js";
@@ -24,8 +24,16 @@ export interface SessionRecord {
   lastClear: string | null;
   /** The newest message ids seen, to recognise a redelivery. */
   recentMessages: SeenMessage[];
-  /** The size of the last prompt and its answer, as the provider reported it; `null` when nothing in force was reported. */
+  /** The size of the prompt that `contextEntry` told of: what the provider reported last, or what a compaction left. `null`: unknown. */
   contextTokens: number | null;
+  /** The entry that tells it. What was said after it is not counted in. */
+  contextEntry: string | null;
+  /** Compactions since the last clear, without those undone. */
+  compactions: number;
+  /** The last attempt to flush memory since the last compaction or clear. */
+  memoryFlush: { at: string; status: "completed" | "failed"; code?: string } | null;
+  /** What all calls of the model have cost together, in tokens. Never the size of anything. */
+  usageTotal: Required<Usage>;
   /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */
   sharedBy: string[];
 }
@@ -66,6 +74,10 @@ export function initialRecord(session: {
     lastClear: null,
     recentMessages: [],
     contextTokens: null,
+    contextEntry: null,
+    compactions: 0,
+    memoryFlush: null,
+    usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
     sharedBy: [],
   };
 }
@@ -81,32 +93,95 @@ export function project(record: SessionRecord, entries: Iterable<TranscriptEntry
 }
 
 function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
-  if (isMessageEntry(entry)) {
-    return {
-      ...record,
-      lastActive: later(record.lastActive, entry.timestamp),
-      messageCount: record.messageCount + (entry.cleared ? 0 : 1),
-      openTurns: entry.turn ? [...record.openTurns, entry.id] : record.openTurns,
-      recentMessages: remember(record, entry),
-      contextTokens: entry.usage === undefined || entry.cleared ? record.contextTokens : promptSize(entry.usage),
-      sharedBy: sharedBy(record, entry),
-    };
-  }
+  if (isMessageEntry(entry)) return withMessage(record, entry);
+  if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record, entry) };
   if (isEntryOf(entry, "turn")) {
     const openTurns = record.openTurns.filter((id) => id !== entry.of);
-    return { ...record, openTurns, contextTokens: entry.usage ? promptSize(entry.usage) : record.contextTokens };
+    return { ...record, openTurns, ...reported(record, entry) };
   }
-  if (isEntryOf(entry, "clear")) return { ...record, messageCount: 0, contextTokens: null, lastClear: entry.id };
-  if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record, entry) };
   const state = foldState(record.state, entry);
-  if (isEntryOf(entry, "compaction")) return { ...record, state, contextTokens: null };
+  if (isEntryOf(entry, "clear"))
+    return {
+      ...record,
+      state,
+      messageCount: 0,
+      lastClear: entry.id,
+      compactions: 0,
+      memoryFlush: null,
+      ...UNKNOWN_SIZE,
+    };
+  if (isEntryOf(entry, "memory-flush")) {
+    const { timestamp: at, status, error, cleared } = entry;
+    const usageTotal = total(record.usageTotal, entry.usage);
+    if (cleared) return { ...record, usageTotal };
+    const memoryFlush = { at, status, ...(error === undefined ? {} : { code: error.code.slice(0, MAX_CODE) }) };
+    return { ...record, state, memoryFlush, usageTotal };
+  }
+  if (isEntryOf(entry, "compaction")) {
+    const size = { contextTokens: entry.tokensAfter ?? null, contextEntry: entry.id };
+    const usageTotal = total(record.usageTotal, entry.usage);
+    return { ...record, state, ...size, compactions: record.compactions + 1, memoryFlush: null, usageTotal };
+  }
+  if (isEntryOf(entry, "undo"))
+    return { ...record, state, compactions: Math.max(0, record.compactions - 1), ...UNKNOWN_SIZE };
   return state === record.state ? record : { ...record, state };
 }
+
+const UNKNOWN_SIZE = { contextTokens: null, contextEntry: null };
+
+// Longer than any code of this library's; a file may hold anything.
+const MAX_CODE = 32;
+
+function withMessage(record: SessionRecord, entry: MessageEntry): SessionRecord {
+  return {
+    ...record,
+    lastActive: later(record.lastActive, entry.timestamp),
+    messageCount: record.messageCount + (entry.cleared ? 0 : 1),
+    openTurns: entry.turn ? [...record.openTurns, entry.id] : record.openTurns,
+    recentMessages: remember(record, entry),
+    ...reported(record, entry),
+    sharedBy: sharedBy(record, entry),
+  };
+}
+
+type Reported = Pick<SessionRecord, "contextTokens" | "contextEntry" | "usageTotal">;
+
+function reported(record: SessionRecord, entry: MessageEntry | TurnEntry): Partial<Reported> {
+  const { id, usage } = entry;
+  if (usage === undefined) return {};
+  const usageTotal = total(record.usageTotal, usage);
+  if (isMessageEntry(entry) && entry.cleared) return { usageTotal };
+  // What a provider cut off is still in the window, so that its size is not what was reported.
+  if (entry.truncated) return { usageTotal, ...UNKNOWN_SIZE };
+  return { usageTotal, contextTokens: promptSize(usage), contextEntry: id };
+}
+
+function total(
+  sum: Required<Usage>,
+  { input, output, cacheRead = 0, cacheWrite = 0 }: Usage = NO_USAGE,
+): Required<Usage> {
+  return {
+    input: sum.input + input,
+    output: sum.output + output,
+    cacheRead: sum.cacheRead + cacheRead,
+    cacheWrite: sum.cacheWrite + cacheWrite,
+  };
+}
+
+const NO_USAGE: Usage = { input: 0, output: 0 };
 
 /** Carries a session's settings over one entry. */
 export function foldState(state: SessionState, entry: TranscriptEntry): SessionState {
   if (isEntryOf(entry, "state")) return applyPatch(state, entry.patch);
   if (isEntryOf(entry, "compaction")) return { ...state, lastCompaction: entry.timestamp, memoryFlushed: false };
+  if (isEntryOf(entry, "undo")) {
+    const { lastCompaction, memoryFlushed } = entry;
+    return { ...state, lastCompaction, memoryFlushed };
+  }
+  // What was saved of a conversation that was cleared says nothing about the next one.
+  if (isEntryOf(entry, "clear")) return state.memoryFlushed ? { ...state, memoryFlushed: false } : state;
+  if (isEntryOf(entry, "memory-flush") && entry.status === "completed" && !entry.cleared)
+    return { ...state, memoryFlushed: true };
   return state;
 }
 

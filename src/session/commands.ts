@@ -1,17 +1,21 @@
 import { type Command, type CommandName, commandName, isHarmless, parseCommand } from "../core/command.js";
 import { type CommandEffect, commandEffect } from "../core/command-effect.js";
 import { agentModel } from "../core/config.js";
-import type { CommandEntry } from "../core/entry.js";
+import { type CommandEntry, isEntryOf } from "../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { maySend } from "../core/send-policy.js";
 import { isModelName } from "../core/state.js";
 import { ClosedError, HookError } from "../errors.js";
+import { compactionReply } from "./compaction-outcome.js";
+import { compact } from "./compactor.js";
 import { deliver } from "./delivery.js";
 import type { NewEntry } from "./ledger.js";
+import { flushCleared } from "./memory-flush.js";
 import type { TurnOutcome } from "./outcome.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
 import type { Arrival, Shell } from "./shell.js";
+import { type SessionStatus, statusOf } from "./status.js";
 import type { InLine } from "./turn-queue.js";
 import { untilAborted } from "./until-aborted.js";
 
@@ -43,9 +47,29 @@ export async function runCommand(shell: Shell, arrival: Arrival, command: Comman
   const carryOutNow = async () => carryOut(shell, arrival, command, await allowed, before);
   const done = await shell.queue.command(key, !isHarmless(commandName(command)), carryOutNow);
   if ("duplicate" in done) return done.duplicate;
+  const text = done.compact === undefined ? done.text : await compactNow(shell, key, done, ending);
   const { chatType, channel } = message.address;
-  if (maySend({ channel, chatType }, key, shell.config.session.sendPolicy)) await deliver(shell, arrival, done, ending);
-  return { status: "command", key, text: done.text };
+  if (maySend({ channel, chatType }, key, shell.config.session.sendPolicy))
+    await deliver(shell, arrival, { ...done, text }, ending);
+  return { status: "command", key, text };
+}
+
+// Not in line with the commands: a model that takes its time must not keep `/stop` waiting.
+async function compactNow(
+  shell: Shell,
+  key: SessionKey,
+  { uuid, compact: { instructions } = {} }: Done,
+  signal: AbortSignal,
+): Promise<string> {
+  return compactionReply(await compact(shell, { key, uuid }, { cause: "command", instructions, signal }));
+}
+
+/** A command that has been carried out. */
+interface Done {
+  uuid: string;
+  of: string;
+  text: string;
+  compact?: CommandEffect["compact"];
 }
 
 async function carryOut(
@@ -54,14 +78,15 @@ async function carryOut(
   command: Command,
   allowed: boolean,
   before: InLine,
-): Promise<{ uuid: string; of: string; text: string } | { duplicate: TurnOutcome }> {
+): Promise<Done | { duplicate: TurnOutcome }> {
   const { key } = arrival;
   const name = commandName(command);
+  const size = allowed && command.name === "status" ? await statusOf(shell, await shell.ledger.open(key)) : undefined;
   let effect: CommandEffect = { reply: "" };
   try {
     const { record, appended } = await shell.ledger.append(key, (current) => {
       if (seenBefore(current, arrival) !== undefined) return undefined;
-      effect = allowed ? commandEffect(command, surroundings(shell, arrival, current)) : refusal(name);
+      effect = allowed ? commandEffect(command, surroundings(shell, arrival, current, size)) : refusal(name);
       // Said in the same moment: a message that is begun behind the clear must know that it came before it.
       if (effect.clear) before.setCleared(true);
       return [commandEntry(arrival, name, effect.reply, allowed), ...effectEntries(effect)];
@@ -69,8 +94,14 @@ async function carryOut(
     const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
     if (seen !== undefined) return { duplicate: await answerDuplicate(shell, record, seen) };
     announce(shell, record, name, effect, allowed);
-    if (effect.stop) before.stop();
-    return { uuid: record.uuid, of: appended[0]?.id ?? "", text: effect.reply };
+    const cleared = appended.find((entry) => isEntryOf(entry, "clear"));
+    if (cleared !== undefined) flushCleared(shell, record, cleared.id);
+    if (effect.stop) {
+      before.stop();
+      shell.compactions.stop(record.uuid);
+    }
+    const { reply: text, compact } = effect;
+    return { uuid: record.uuid, of: appended[0]?.id ?? "", text, ...(compact === undefined ? {} : { compact }) };
   } catch (error) {
     if (effect.clear) before.setCleared(false);
     throw error;
@@ -115,12 +146,12 @@ async function mayRun(
   throw hookFailed("authorize", "in the time it was given, so the command was not carried out", key, ending.reason);
 }
 
-function surroundings(shell: Shell, { key, agentId }: Arrival, record: SessionRecord) {
+function surroundings(shell: Shell, { key, agentId }: Arrival, record: SessionRecord, size: SessionStatus | undefined) {
   return {
     record,
     agentModel: agentModel(shell.config, agentId),
-    busy: shell.queue.busy(key),
-    tokensUsed: record.contextTokens ?? undefined,
+    busy: shell.queue.busy(key) || shell.compactions.isRunning(record.uuid),
+    size,
     resolveModel: (name: string) => resolveModel(shell, name, key),
   };
 }

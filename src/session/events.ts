@@ -1,6 +1,8 @@
 import type { CommandName } from "../core/command.js";
+import type { CompactionCause } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
 import type { Usage } from "../core/message.js";
+import type { PromptSize } from "../core/tokens.js";
 import { isSessionError } from "../errors.js";
 import type { StorageReport } from "../storage/report.js";
 import type { Logger } from "./hooks.js";
@@ -15,6 +17,14 @@ export interface SessionEvent {
 export interface TurnEvent extends SessionEvent {
   /** The id of the message, or command, that began it. */
   turn: string;
+}
+
+/** What every event about a compaction tells. */
+export interface CompactionEvent extends SessionEvent {
+  cause: CompactionCause;
+  /** Above so many tokens a prompt is compacted, and what the model's window holds. */
+  threshold: number;
+  contextWindow: number;
 }
 
 /** What happens, and what a listener is told of it. Only `turn.text` carries anything that was said. */
@@ -40,6 +50,37 @@ export interface SessionEvents {
   /** A turn whose process died before its end; the message is in the history, unanswered. */
   "turn.interrupted": TurnEvent & { messageId?: string };
   "delivery.failed": TurnEvent & { error: unknown };
+  /**
+   * What was decided before a call of the model: the size of its prompt in tokens, the threshold that was passed or comes next.
+   * With `source` `most` it was not counted, because it could not be more than `tokens`.
+   */
+  "context.assessed": TurnEvent & {
+    action: "none" | "flush-memory" | "compact";
+    tokens: number;
+    source: PromptSize["source"];
+    threshold: number;
+    contextWindow: number;
+  };
+  /** The provider refused a prompt as too large: for its window, or in bytes. `attempt` counts from 1. */
+  "context.overflow": TurnEvent & { attempt: number; tokens: number; contextWindow: number; payload: boolean };
+  /** What was left out of one prompt, and of nothing else, so that it fits. `dropped`: whole messages. */
+  "context.reduced": TurnEvent & {
+    reason: "media" | "results" | "dropped";
+    before: number;
+    after: number;
+    threshold: number;
+    dropped: number;
+  };
+  /** The provider reported far fewer tokens than it was sent: it cut the prompt off, or your code did. */
+  "context.truncated": TurnEvent & { tokens: number; reported: number };
+  "compaction.started": CompactionEvent;
+  "compaction.completed": CompactionEvent & { before: number; after: number; messages: number };
+  /** The history is as it was. */
+  "compaction.failed": CompactionEvent & { reason: string; error?: unknown };
+  "compaction.undone": SessionEvent;
+  /** The model was asked to save what it must not forget, and has answered. */
+  "memory.flushed": SessionEvent;
+  "memory.flush-failed": SessionEvent & { error: unknown };
   /** The storage met something and dealt with it. */
   "storage.report": StorageReport;
 }
@@ -66,6 +107,16 @@ const LEVELS: Readonly<Record<SessionEventName, "debug" | "warn" | undefined>> =
   "turn.failed": "warn",
   "turn.interrupted": "warn",
   "delivery.failed": "warn",
+  "context.assessed": "debug",
+  "context.overflow": "warn",
+  "context.reduced": "warn",
+  "context.truncated": "warn",
+  "compaction.started": "debug",
+  "compaction.completed": "debug",
+  "compaction.failed": "warn",
+  "compaction.undone": "debug",
+  "memory.flushed": "debug",
+  "memory.flush-failed": "warn",
   "storage.report": "warn",
 };
 

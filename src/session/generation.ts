@@ -1,7 +1,14 @@
 import type { SessionKey } from "../core/key.js";
-import type { Message } from "../core/message.js";
+import type { Message, Usage } from "../core/message.js";
 import { HookError, isSessionError } from "../errors.js";
-import { checkAnswer, checkStep, type GenerateRequest, type GenerateResult, type ProviderHooks } from "./hooks.js";
+import {
+  checkAnswer,
+  checkStep,
+  checkUsage,
+  type GenerateRequest,
+  type GenerateResult,
+  type ProviderHooks,
+} from "./hooks.js";
 import { untilAborted } from "./until-aborted.js";
 
 /** How one call of the provider ended. */
@@ -14,7 +21,7 @@ export interface GenerationOptions {
   provider: ProviderHooks;
   request: Omit<GenerateRequest, "emit" | "record">;
   onText(text: string): void;
-  store(step: Message): Promise<void>;
+  store(step: Message, usage: Usage | undefined): Promise<void>;
   /** Told when the provider fails after its turn was over, which changes nothing any more. */
   onLateFailure(error: unknown): void;
 }
@@ -38,21 +45,22 @@ export async function generate({
     partial += text;
     onText(text);
   };
-  const storeStep = async (message: Message): Promise<void> => {
+  const storeStep = async (message: Message, usage: unknown): Promise<void> => {
     if (over) throw turnOver(key);
     const step = checkStep(message, key);
+    const cost = checkUsage(usage, key);
     // What streamed before this step is in the step; only what comes after it is still nowhere else.
     if (step.role === "assistant") partial = "";
-    await store(step);
+    await store(step, cost);
   };
-  const record = (message: Message): Promise<void> => {
-    const step = storeStep(message);
+  const record: GenerateRequest["record"] = (message, facts): Promise<void> => {
+    const step = storeStep(message, facts?.usage);
     // A provider that does not wait for it must not end the process; what went wrong is seen below.
     void Promise.allSettled([step]);
     if (!over) steps.push(step);
     return step;
   };
-  const call = (async () => checkAnswer(await provider.generate({ ...request, emit, record }), key))();
+  const call = (async () => checkAnswer(await provider.generate({ ...request, emit, record }), key, request.purpose))();
   try {
     const answered = await untilAborted(call, signal, onLateFailure);
     if (answered === undefined) return { ended: "aborted", partial };

@@ -3,6 +3,7 @@ import type { CommandRequest } from "../core/command.js";
 import { copyJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields, type Usage, usageSchema } from "../core/message.js";
+import type { OverflowPattern } from "../core/overflow-patterns.js";
 import { HookError } from "../errors.js";
 
 /** Calls the model. The one thing a host must bring. */
@@ -17,11 +18,20 @@ export interface ProviderHooks {
   generate(request: GenerateRequest): Promise<string | GenerateResult>;
   /** Turns a name a person typed after `/model` into the one to store; `undefined` refuses it. Default: any name as it is. */
   resolveModel?(name: string): string | undefined;
+  /** The window of a model in tokens; `undefined` when not known. Default: `agents.defaults.contextTokens`, else 200,000. */
+  contextWindow?(model: string | undefined): number | undefined;
+  /** What a message takes in a prompt of that model, in tokens. Called for every message once. Default: tiktoken. */
+  countTokens?(message: Message, model: string | undefined): number;
+  /** Further errors by which this provider says that a prompt was too long; see `isContextOverflow`. */
+  overflowPatterns?: readonly OverflowPattern[] | undefined;
 }
 
 /** One call for an answer. */
 export interface GenerateRequest {
-  /** Why the model is called. */
+  /**
+   * Why the model is called. `summary` and `memory-flush` are the library's own requests: what is answered is shown to nobody.
+   * `messages` has all of the request in each case, so a provider need not look at this.
+   */
   purpose: "reply" | "summary" | "memory-flush";
   key: SessionKey;
   uuid: string;
@@ -30,16 +40,22 @@ export interface GenerateRequest {
   model: string | undefined;
   /** Everything the model may see, complete and in order. */
   messages: readonly Message[];
+  /** What is asked for with `memory-flush`, and what to take care of with `summary`; also said in `messages`. */
+  instructions?: string;
   /** Aborts on `/stop`, on the host's own signal, when the claim is lost and on `close`. */
   signal: AbortSignal;
   /** Hands on text as it streams, so that it is kept when the turn is stopped. After the turn's end it does nothing. */
   emit(text: string): void;
-  /** Stores a tool step at once. Rejects once the turn has ended. */
-  record(message: Message): Promise<void>;
+  /**
+   * Stores a tool step at once, with what the call of the model that made it cost. Rejects once the turn has ended. With another
+   * purpose than `reply` nothing is stored.
+   */
+  record(message: Message, facts?: { usage?: Usage | undefined }): Promise<void>;
 }
 
 export interface GenerateResult {
   messages: Message[];
+  /** What the last call of the model cost; not the sum of several, because it tells how large the prompt was. */
   usage?: Usage | undefined;
   /** The provider's word for why it stopped. With `aborted` or `error` the text counts as cut off, and the model is told so. */
   stopReason?: string | undefined;
@@ -90,9 +106,10 @@ const resultSchema = z.looseObject({
 });
 
 /** @throws HookError when the provider's answer cannot be stored or sent. */
-export function checkAnswer(answer: unknown, key: SessionKey): GenerateResult {
+export function checkAnswer(answer: unknown, key: SessionKey, purpose: GenerateRequest["purpose"]): GenerateResult {
   if (typeof answer === "string") {
-    if (answer.trim() === "") throw unusable("an empty text; answer NO_REPLY to stay silent", key);
+    if (purpose === "reply" && answer.trim() === "")
+      throw unusable("an empty text; answer NO_REPLY to stay silent", key);
     return { messages: [{ role: "assistant", content: answer }] };
   }
   const result = resultSchema.safeParse(asJson(answer, key));
@@ -102,6 +119,20 @@ export function checkAnswer(answer: unknown, key: SessionKey): GenerateResult {
     messages: messages.map(ownFields),
     usage: (usage ?? undefined) as Usage | undefined,
     stopReason: stopReason ?? undefined,
+  };
+}
+
+/** @throws HookError when a report of what a call cost is none. */
+export function checkUsage(usage: unknown, key: SessionKey): Usage | undefined {
+  if (usage === undefined || usage === null) return undefined;
+  const result = usageSchema.safeParse(usage);
+  if (!result.success) throw unusable(`a usage that is none: ${describeIssues(result.error)}`, key);
+  const { input, output, cacheRead, cacheWrite } = result.data;
+  return {
+    input,
+    output,
+    ...(cacheRead === undefined ? {} : { cacheRead }),
+    ...(cacheWrite === undefined ? {} : { cacheWrite }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { TranscriptEntry } from "../core/entry.js";
 import { isEntryOf, isMessageEntry, type MessageEntry, readEntry } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
 import { initialRecord, type SessionRecord } from "../core/record.js";
+import { windowBeginsAt } from "../core/window.js";
 import { appendingUpdater } from "../storage/appending.js";
 import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
@@ -92,18 +93,43 @@ export class Ledger {
     return { record, appended };
   }
 
-  /** What is in force, without reading what stands before it. */
+  /** What is in force, without reading what stands before it: from the last clear on, or what the last compaction kept. */
   async window(record: SessionRecord): Promise<TranscriptEntry[]> {
-    const entries: TranscriptEntry[] = [];
-    for await (const entry of this.storage.entries(record.uuid, { fromWindow: true })) entries.push(entry);
-    return entries;
+    const { uuid, compactions } = record;
+    if (compactions === 0) return this.sinceClear(record);
+    // From the end, further each time, until the compaction and what it kept have been found.
+    for (let reach = FIRST_REACH; ; reach *= 4) {
+      const tail = await allOf(this.storage.entries(uuid, { last: reach }));
+      const begin = windowBeginsAt(tail);
+      if (begin !== undefined || tail.length < reach) return tail.slice(begin ?? 0);
+    }
+  }
+
+  /** What was in force when this clear put it out of the window. */
+  async windowBefore({ uuid }: SessionRecord, clear: string): Promise<TranscriptEntry[]> {
+    for (let reach = FIRST_REACH; ; reach *= 4) {
+      const tail = await allOf(this.storage.entries(uuid, { last: reach }));
+      const earlier = tail.slice(
+        0,
+        Math.max(
+          0,
+          tail.findIndex(({ id }) => id === clear),
+        ),
+      );
+      const begin = windowBeginsAt(earlier);
+      if (begin !== undefined || tail.length < reach) return earlier.slice(begin ?? 0);
+    }
+  }
+
+  /** All entries from the last clear on, also those that a compaction has taken out of the window. */
+  sinceClear({ uuid }: SessionRecord): Promise<TranscriptEntry[]> {
+    return allOf(this.storage.entries(uuid, { fromWindow: true }));
   }
 
   /** The entries from the one with this id on, read from the end. `undefined` when there is none. */
   async from(record: SessionRecord, id: string): Promise<TranscriptEntry[] | undefined> {
     for (let reach = 64; ; reach *= 4) {
-      const entries: TranscriptEntry[] = [];
-      for await (const entry of this.storage.entries(record.uuid, { last: reach })) entries.push(entry);
+      const entries = await allOf(this.storage.entries(record.uuid, { last: reach }));
       const at = entries.findIndex((entry) => entry.id === id);
       if (at >= 0) return entries.slice(at);
       if (entries.length < reach) return undefined;
@@ -138,8 +164,7 @@ export class Ledger {
   // Reads from the end, twice as far each time, until enough messages are found or the window's beginning is.
   async *#lastMessages(record: SessionRecord, last: number, includeCleared: boolean): AsyncGenerator<MessageEntry> {
     for (let reach = last + 16; ; reach *= 2) {
-      const entries: TranscriptEntry[] = [];
-      for await (const entry of this.storage.entries(record.uuid, { last: reach })) entries.push(entry);
+      const entries = await allOf(this.storage.entries(record.uuid, { last: reach }));
       const clear = includeCleared ? -1 : entries.findLastIndex((entry) => isEntryOf(entry, "clear"));
       const messages = entries
         .slice(clear + 1)
@@ -175,6 +200,15 @@ export class Ledger {
     if (now !== this.#latest.now) this.#latest = { now, text: new Date(now).toISOString() };
     return this.#latest.text;
   }
+}
+
+// Many windows are not longer, and more is read in about the time that asking takes.
+const FIRST_REACH = 256;
+
+async function allOf(found: AsyncIterable<TranscriptEntry>): Promise<TranscriptEntry[]> {
+  const entries: TranscriptEntry[] = [];
+  for await (const entry of found) entries.push(entry);
+  return entries;
 }
 
 async function* tailOf(messages: AsyncIterable<MessageEntry>, count: number): AsyncGenerator<MessageEntry> {

@@ -12,17 +12,21 @@ import { ClosedError } from "../errors.js";
 import type { Durability } from "../storage/jsonl/durability.js";
 import { JsonlStorage } from "../storage/jsonl/jsonl-storage.js";
 import type { ListQuery, SessionStorage } from "../storage/storage.js";
+import { loadTokenCounter } from "../tokens/tiktoken.js";
 import { commandOf, runCommand } from "./commands.js";
+import { Compactions } from "./compactions.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
 import { type Authorize, type ChannelHooks, type Clock, type Logger, type ProviderHooks, SILENT } from "./hooks.js";
 import { takeIn } from "./intake.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { deferred } from "./iterate.js";
 import { Ledger } from "./ledger.js";
+import { ModelWindows } from "./model-windows.js";
 import type { TurnOutcome } from "./outcome.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Arrival, Shell } from "./shell.js";
+import { TokenGauge } from "./token-gauge.js";
 import { TurnQueue } from "./turn-queue.js";
 
 export interface SessionManagerOptions {
@@ -91,6 +95,9 @@ export class SessionManager implements AsyncDisposable {
       ledger: new Ledger(storage, sources, events),
       queue: new TurnQueue(config.messages.queue.cap),
       shared: new SharedSessions(scope, events),
+      gauge: new TokenGauge(async () => (await loadTokenCounter()).countText, options.provider),
+      windows: new ModelWindows(config, options.provider, logger),
+      compactions: new Compactions(),
       provider: options.provider,
       channels: options.channels ?? {},
       authorize: options.authorize,
@@ -211,6 +218,7 @@ export class SessionManager implements AsyncDisposable {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#shell.queue.close();
+      await this.#shell.compactions.settled();
       await this.#shell.ledger.storage.close();
     })();
     return this.#closing;
@@ -259,6 +267,12 @@ function checkOptions(options: SessionManagerOptions): void {
     throw new TypeError("durability goes with dir; a storage has its own.");
   if (provider !== undefined && typeof provider.generate !== "function")
     throw new TypeError("provider needs generate(request).");
+  for (const hook of ["resolveModel", "contextWindow", "countTokens"] as const) {
+    if (provider?.[hook] !== undefined && typeof provider[hook] !== "function")
+      throw new TypeError(`provider.${hook} must be a function.`);
+  }
+  if (provider?.overflowPatterns !== undefined && !Array.isArray(provider.overflowPatterns))
+    throw new TypeError("provider.overflowPatterns must be an array of { code?, text? }.");
   if (authorize !== undefined && typeof authorize !== "function") throw new TypeError("authorize must be a function.");
   if (channels instanceof Map) throw new TypeError("channels is an object of hooks by channel name, not a Map.");
   for (const level of ["debug", "info", "warn", "error"] as const) {

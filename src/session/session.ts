@@ -1,15 +1,21 @@
-import { agentModel } from "../core/config.js";
-import { buildContext, type Context } from "../core/context.js";
+import { z } from "zod";
+import type { Context } from "../core/context.js";
 import { isMessageEntry, type MessageEntry } from "../core/entry.js";
 import { copyJson } from "../core/json.js";
-import { parseSessionKey, type SessionKey } from "../core/key.js";
+import type { SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
-import { checkPatch, effectiveModel, type SessionState, type StatePatch } from "../core/state.js";
+import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
+import type { CompactionOutcome } from "./compaction-outcome.js";
+import { compact } from "./compactor.js";
 import { deferred } from "./iterate.js";
 import type { Appended, NewEntry } from "./ledger.js";
+import { flushCleared, flushMemory } from "./memory-flush.js";
+import { contextOf, promptOf } from "./prompt.js";
 import type { Shell } from "./shell.js";
+import { type SessionStatus, statusOf } from "./status.js";
+import { undoCompaction } from "./undo-compaction.js";
 
 /** Which messages `history` gives. */
 export interface HistoryRange {
@@ -21,22 +27,11 @@ export interface HistoryRange {
   includeCleared?: boolean | undefined;
 }
 
-/** What can be said of a session at a glance. */
-export interface SessionStatus {
-  key: SessionKey;
-  uuid: string;
-  created: string;
-  lastActive: string;
-  /** Messages since the last clear. */
-  messageCount: number;
-  /** The model of the next turn; `undefined` leaves it to the host. */
-  model: string | undefined;
-  /** The size of the last prompt and its answer, as the provider reported it; `undefined` until it has. */
-  tokensUsed: number | undefined;
-  state: SessionState;
-  /** Whether a turn runs or waits in this process. */
-  busy: boolean;
-}
+/** A message to add. */
+export type AppendedMessage = Message & {
+  /** It stays in the window as it is, whatever a compaction takes out. A message of role `system` does in any case. */
+  pinned?: boolean;
+};
 
 /** What `configure` may change. In `extra`, `null` removes a setting. */
 export type SettingsPatch = Omit<StatePatch, "model">;
@@ -58,7 +53,7 @@ export class Session {
    * Adds messages to the history without calling the model.
    * @throws InvalidMessageError when one of them is no message; none is stored then.
    */
-  async append(...messages: Message[]): Promise<MessageEntry[]> {
+  async append(...messages: AppendedMessage[]): Promise<MessageEntry[]> {
     const entries = messages.map((message, index) => checkMessage(message, index));
     const { appended } = await this.#append("append", () => entries);
     return appended.filter(isMessageEntry);
@@ -72,23 +67,47 @@ export class Session {
   /** What the model would see now. */
   async context(): Promise<Context> {
     const record = await this.#record("context");
-    const nameSenders = parseSessionKey(this.key).kind === "group";
-    return buildContext(await this.#shell.ledger.window(record), { nameSenders, state: record.state });
+    return contextOf(promptOf(this.#shell, record, await this.#shell.ledger.window(record)));
   }
 
+  /** Its size, its model, its limit. Counts what has not been counted before. */
   async status(): Promise<SessionStatus> {
-    const { key, uuid, created, lastActive, messageCount, contextTokens, state } = await this.#record("status");
-    return {
-      key,
-      uuid,
-      created,
-      lastActive,
-      messageCount,
-      model: effectiveModel(state, agentModel(this.#shell.config, parseSessionKey(key).agentId)),
-      tokensUsed: contextTokens ?? undefined,
-      state,
-      busy: this.#shell.queue.busy(key),
-    };
+    return statusOf(this.#shell, await this.#record("status"));
+  }
+
+  /**
+   * Shortens the window now, whatever its size: memory is flushed, then all but the last of it summarised or dropped. The messages
+   * stay readable in the history. `instructions`: what the summary is to take care of.
+   *
+   * What could not be used, such as an empty summary, is an outcome and leaves the history as it was.
+   * @throws SessionNotFoundError
+   * @throws StorageError
+   */
+  async compact(options: { instructions?: string; signal?: AbortSignal } = {}): Promise<CompactionOutcome> {
+    const { instructions, signal = new AbortController().signal } = options;
+    const { key, uuid } = await this.#record("compact");
+    return compact(this.#shell, { key, uuid }, { cause: "host", instructions, signal });
+  }
+
+  /**
+   * Takes back the last compaction since the last clear: the window is as it was, and what was said since is behind it.
+   * @returns whether there was one to take back.
+   */
+  async undoCompaction(): Promise<boolean> {
+    return undoCompaction(this.#shell, await this.#record("undoCompaction"));
+  }
+
+  /**
+   * Has the model save what it must not forget, with everything in the window before it. It is recorded, and done by itself
+   * before every compaction.
+   * @throws HookError when the provider failed.
+   */
+  async flushMemory(options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { queue } = this.#shell;
+    const signal = options.signal === undefined ? queue.closing : AbortSignal.any([options.signal, queue.closing]);
+    const flush = await flushMemory(this.#shell, await this.#record("flushMemory"), signal);
+    if (flush.status === "failed") throw flush.error;
+    if (flush.status === "aborted") signal.throwIfAborted();
   }
 
   /**
@@ -146,11 +165,12 @@ export async function clearSession(shell: Shell, meant: Meant): Promise<void> {
   await shell.queue.command(key, true, async () => {
     const { uuid } = await existing(shell, meant, "clear");
     try {
-      await shell.ledger.append(key, (record) => {
-        if (record.uuid !== uuid) throw notFound(key, "clear");
+      const { record, appended } = await shell.ledger.append(key, (current) => {
+        if (current.uuid !== uuid) throw notFound(key, "clear");
         before.setCleared(true);
         return [{ type: "clear" }];
       });
+      flushCleared(shell, record, appended[0]?.id ?? "");
     } catch (error) {
       before.setCleared(false);
       throw error;
@@ -172,12 +192,14 @@ function notFound(key: SessionKey, operation: string): SessionNotFoundError {
   });
 }
 
+const appendedSchema = messageSchema.extend({ pinned: z.boolean().optional() });
+
 function checkMessage(message: unknown, index: number): NewEntry<MessageEntry> {
   const words = asWords(message);
   if (words !== undefined) return words;
-  const result = messageSchema.safeParse(asJson(message, index));
+  const result = appendedSchema.safeParse(asJson(message, index));
   if (!result.success) throw refused(index, describeIssues(result.error));
-  return ownFields(result.data);
+  return { ...ownFields(result.data), ...(result.data.pinned ? { pinned: true as const } : {}) };
 }
 
 // What most messages are: nothing to copy in them, and nothing for a schema to find.

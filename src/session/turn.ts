@@ -1,17 +1,19 @@
 import { agentModel } from "../core/config.js";
-import { buildContext } from "../core/context.js";
 import { isMessageEntry, type MessageEntry, type TurnEntry } from "../core/entry.js";
 import { parseSessionKey } from "../core/key.js";
-import type { Message, Usage } from "../core/message.js";
+import { type Message, saysNothing, type Usage } from "../core/message.js";
+import { isContextOverflow, isPayloadTooLarge } from "../core/overflow.js";
 import type { SessionRecord } from "../core/record.js";
 import { effectiveModel } from "../core/state.js";
 import { ClaimLostError, HookError, isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { deliver } from "./delivery.js";
 import { type Generation, generate } from "./generation.js";
+import type { ProviderHooks } from "./hooks.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import { replyOutcome, type TurnOutcome } from "./outcome.js";
 import type { Arrival, Shell } from "./shell.js";
+import { TurnPrompt } from "./turn-prompt.js";
 import type { Slot } from "./turn-queue.js";
 
 /** The line a message becomes. */
@@ -37,6 +39,7 @@ export class Turn {
   readonly #steps: MessageEntry[] = [];
   #begun!: SessionRecord;
   #user!: MessageEntry;
+  #truncated = false;
 
   constructor(shell: Shell, arrival: Arrival, slot: Slot, claim: Claim, signal: AbortSignal) {
     this.#shell = shell;
@@ -75,43 +78,49 @@ export class Turn {
   }
 
   async #generate(): Promise<Generation> {
-    const { key, agentId } = this.#arrival;
-    const { provider, events, logger } = this.#shell;
+    const { provider } = this.#shell;
     if (provider === undefined) {
       throw new HookError("No provider was given to the manager, so there is nothing to answer with.", {
         operation: "generate",
-        key,
+        key: this.#arrival.key,
       });
     }
+    const { user, signal } = { user: this.#user, signal: this.#signal };
+    const prompt = new TurnPrompt(this.#shell, { about: this.#about(), user, signal });
+    for (;;) {
+      const messages = await prompt.messages();
+      const generation = await this.#ask(provider, messages);
+      const refusal = refusalIn(generation, provider);
+      if (refusal === undefined) return this.#checked(generation, messages, prompt);
+      // What has streamed was seen. It stays, told as broken off.
+      if (refusal.partial !== "") await this.#store(partialMessage(refusal.partial, "error"));
+      await prompt.shrink(refusal.error);
+    }
+  }
+
+  #ask(provider: ProviderHooks, messages: readonly Message[]): Promise<Generation> {
+    const { key, agentId } = this.#arrival;
+    const { events, logger } = this.#shell;
+    const { uuid } = this.#begun;
     return generate({
       provider,
-      request: {
-        purpose: "reply",
-        key,
-        uuid: this.#begun.uuid,
-        agentId,
-        model: this.#model(),
-        messages: await this.#messages(),
-        signal: this.#signal,
-      },
+      request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, signal: this.#signal },
       onText: (text) => events.emit("turn.text", { ...this.#about(), text }),
-      store: async (step) => {
-        const { appended } = await this.#append((record) => [this.#produced(step, record)]);
-        this.#steps.push(...appended.filter(isMessageEntry));
-      },
+      store: (step, usage) => this.#store([{ ...step, ...(usage === undefined ? {} : { usage }) }]),
       onLateFailure: () => logger.debug({ key }, "the provider failed after its turn was stopped"),
     });
   }
 
-  async #messages(): Promise<Message[]> {
-    const window = await this.#shell.ledger.window(this.#begun);
-    const at = window.findIndex((entry) => entry.id === this.#user.id && !this.#user.cleared);
-    const { cleared: _, ...alone } = this.#user;
-    // Up to this message: what the host appends meanwhile comes behind its answer. A message that a clear has put out of the
-    // window is answered by itself.
-    const entries = at < 0 ? [alone] : window.slice(0, at + 1);
-    const nameSenders = parseSessionKey(this.#arrival.key).kind === "group";
-    return buildContext(entries, { nameSenders, state: this.#begun.state }).messages;
+  async #store(steps: readonly Pick<MessageEntry, "role" | "content" | "usage">[]): Promise<void> {
+    const { appended } = await this.#append((record) => steps.map((step) => this.#produced(step, record)));
+    this.#steps.push(...appended.filter(isMessageEntry));
+  }
+
+  async #checked(generation: Generation, messages: readonly Message[], prompt: TurnPrompt): Promise<Generation> {
+    if (generation.ended !== "answered") return generation;
+    const { usage } = generation.answer;
+    this.#truncated = usage !== undefined && (await prompt.isTruncated(messages, usage));
+    return generation;
   }
 
   #model(): string | undefined {
@@ -125,9 +134,10 @@ export class Turn {
       case "answered": {
         const { messages, usage, stopReason } = generation.answer;
         const last = messages.length - 1;
-        const facts = { ...(usage ? { usage } : {}), ...(stopReason === undefined ? {} : { stopReason }) };
+        const cost = { ...(usage ? { usage } : {}), ...(this.#truncated ? { truncated: true as const } : {}) };
+        const facts = { ...cost, ...(stopReason === undefined ? {} : { stopReason }) };
         const entries = messages.map((message, index) => ({ ...message, ...(index === last ? facts : {}) }));
-        const { appended } = await this.#end("completed", entries, last < 0 && usage ? { usage } : {});
+        const { appended } = await this.#end("completed", entries, last < 0 ? cost : {});
         if (appended.length === 0) throw this.#lost();
         const outcome = replyOutcome(key, [...this.#steps, ...appended.filter(isMessageEntry)], usage);
         events.emit("turn.completed", {
@@ -166,7 +176,7 @@ export class Turn {
   #end(
     status: TurnEntry["status"],
     messages: readonly Pick<MessageEntry, "role" | "content">[],
-    facts: { error?: { code: string }; usage?: Usage | undefined } = {},
+    facts: { error?: { code: string }; usage?: Usage | undefined; truncated?: true } = {},
   ): Promise<Appended> {
     return this.#append((record) =>
       record.openTurns.includes(this.#user.id)
@@ -226,6 +236,19 @@ export class Turn {
   #about(): { key: SessionRecord["key"]; uuid: string; turn: string } {
     return { key: this.#arrival.key, uuid: this.#begun.uuid, turn: this.#user.id };
   }
+}
+
+/** Whether a provider did not answer because it was sent too much. An answer that says something is one, however it ended. */
+function refusalIn(generation: Generation, provider: ProviderHooks): { error: unknown; partial: string } | undefined {
+  const patterns = provider.overflowPatterns;
+  if (generation.ended === "failed") {
+    const { error, partial } = generation;
+    return isContextOverflow(error, { patterns }) || isPayloadTooLarge(error) ? { error, partial } : undefined;
+  }
+  if (generation.ended !== "answered") return undefined;
+  const { messages, stopReason } = generation.answer;
+  if (stopReason === undefined || !messages.every(({ content }) => saysNothing(content))) return undefined;
+  return isContextOverflow(undefined, { stopReason, patterns }) ? { error: undefined, partial: "" } : undefined;
 }
 
 function partialMessage(

@@ -24,6 +24,10 @@ export function hasRecordFacts(value: unknown): value is Omit<SessionRecord, "ke
     Array.isArray(value.recentMessages) &&
     value.recentMessages.every(isSeen) &&
     (value.contextTokens === null || Number.isFinite(value.contextTokens)) &&
+    isTextOrNull(value.contextEntry) &&
+    isCount(value.compactions) &&
+    isFlush(value.memoryFlush) &&
+    isUsage(value.usageTotal) &&
     isTexts(value.sharedBy)
   );
 }
@@ -46,6 +50,15 @@ function isState(value: unknown): boolean {
     typeof memoryFlushed === "boolean" &&
     isObject(extra)
   );
+}
+
+function isFlush(value: unknown): boolean {
+  return value === null || (isObject(value) && areTexts([value.at, value.status]));
+}
+
+function isUsage(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  return [value.input, value.output, value.cacheRead, value.cacheWrite].every(Number.isFinite);
 }
 
 function isSeen(value: unknown): boolean {

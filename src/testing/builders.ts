@@ -1,4 +1,4 @@
-import type { MessageEntry, TranscriptEntry } from "../core/entry.js";
+import type { CompactionEntry, MemoryFlushEntry, MessageEntry, TranscriptEntry } from "../core/entry.js";
 import type { InboundMessage } from "../core/inbound.js";
 import type { StatePatch } from "../core/state.js";
 
@@ -13,7 +13,10 @@ export interface Builders {
   tool(content: MessageEntry["content"], more?: Partial<MessageEntry>): MessageEntry;
   state(patch: StatePatch): TranscriptEntry;
   clear(): TranscriptEntry;
-  compaction(summary: string, firstKept: string): TranscriptEntry;
+  compaction(summary: string, firstKept: string, more?: Partial<CompactionEntry>): TranscriptEntry;
+  /** As if the compaction had not been. */
+  undo(of: string): TranscriptEntry;
+  memoryFlush(status?: MemoryFlushEntry["status"]): TranscriptEntry;
   turn(of: string, status?: "completed" | "aborted" | "failed" | "interrupted"): TranscriptEntry;
 }
 
@@ -56,7 +59,9 @@ export function builders(start = Date.UTC(2026, 2, 18, 10)): Builders {
     tool: message("tool"),
     state: (patch) => ({ type: "state", ...base(), patch }),
     clear: () => ({ type: "clear", ...base() }),
-    compaction: (summary, firstKept) => ({ type: "compaction", ...base(), summary, firstKept }),
+    compaction: (summary, firstKept, more = {}) => ({ type: "compaction", ...base(), summary, firstKept, ...more }),
+    undo: (of) => ({ type: "undo", ...base(), of, lastCompaction: null, memoryFlushed: false }),
+    memoryFlush: (status = "completed") => ({ type: "memory-flush", ...base(), status }),
     turn: (of, status = "completed") => ({ type: "turn", ...base(), of, status }),
   };
 }

@@ -105,7 +105,7 @@ test("the usage is kept with the cached part apart, and /status shows the tokens
   const server = await modelServer((response) => sendStream(response, ["ok"], { usage }));
   const dir = tempDir();
   const { said } = await talk(dir, ["hello", "/status"], { env: server.env });
-  expect(said).toContain("  Tokens: 1250");
+  expect(said).toContain("  Tokens: 1250 of 200000 (1 %); compacted above 180000");
   expect([...filesBelow(dir).values()].join()).toContain('"usage":{"input":200,"output":50,"cacheRead":1000}');
 });
 

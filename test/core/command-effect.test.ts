@@ -30,7 +30,7 @@ function give(text: string, around: Partial<CommandSurroundings> = {}): CommandE
     record: recordOf(),
     agentModel: "house-model",
     busy: false,
-    tokensUsed: undefined,
+    size: undefined,
     resolveModel: (name) => name,
     ...around,
   });
@@ -102,11 +102,39 @@ test("/stop stops what runs or waits, and says when there is nothing", () => {
 
 test("/status shows the key, the model, the size and what goes on, and changes nothing", () => {
   const record = project(recordOf(), [builders().user("a"), builders().assistant("b")]);
-  const effect = give("/status", { record, busy: true, tokensUsed: 12_500 });
+  const size = { tokensUsed: 12_500, tokensSource: "provider", contextWindow: 200_000, compactAt: 180_000 };
+  const effect = give("/status", { record, busy: true, size });
   expect(Object.keys(effect)).toEqual(["reply"]);
-  for (const fact of [record.key, "house-model", "Messages: 2", "12500", "always", "being written"])
+  for (const fact of [
+    record.key,
+    "house-model",
+    "Messages: 2",
+    "12500 of 200000 (6 %)",
+    "above 180000",
+    "always",
+    "being written",
+  ])
     expect(effect.reply).toContain(fact);
-  expect(give("/status").reply).toContain("not reported yet");
+  const estimated = give("/status", { record, size: { ...size, tokensSource: "estimate" } });
+  expect(estimated.reply).toContain("Tokens: about 12500");
+});
+
+test("G12 /status tells how often the session was compacted, and that memory could not be saved", () => {
+  const b = builders();
+  const kept = b.user("kept");
+  const compacted = project(recordOf(), [kept, b.compaction("S", kept.id)]);
+  expect(give("/status", { record: compacted }).reply).toContain("Compactions: 1, the last at 2026-03-18T10:00:");
+  expect(give("/status").reply).toContain("Compactions: 0\n");
+  const failed = project(compacted, [b.memoryFlush("failed")]);
+  expect(give("/status", { record: failed }).reply).toContain("memory could not be saved");
+});
+
+test("/compact compacts, with what it is to take care of, and changes nothing else", () => {
+  expect(give("/compact")).toEqual({ reply: expect.any(String), compact: {} });
+  expect(give("/compact the deploy  steps")).toEqual({
+    reply: expect.any(String),
+    compact: { instructions: "the deploy  steps" },
+  });
 });
 
 test("/help lists every command once, and changes nothing", () => {

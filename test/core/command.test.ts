@@ -47,7 +47,6 @@ test.each([
   "//clear",
   "/ clear",
   "/foo",
-  "/compact",
   "/reset",
   "/clear2",
   "/clearly",

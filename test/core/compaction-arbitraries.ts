@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { CompactionPlan, MessageEntry, TranscriptEntry } from "../../src/core.js";
+import { type CompactionPlan, type MessageEntry, type TranscriptEntry, windowOf } from "../../src/core.js";
 
 /**
  * One turn: how long what was asked is, and its steps. `late` results come behind the next step, and `note` says that someone
@@ -60,8 +60,14 @@ export function chat(conversation: readonly Turn[], { prefix = "", reuse = false
   return entries;
 }
 
-/** The entry that a plan becomes. */
-export function stored(plan: CompactionPlan | undefined, summary: string, id: string): TranscriptEntry {
+/** The entry that a plan for some entries becomes. */
+export function stored(
+  entries: readonly TranscriptEntry[],
+  plan: CompactionPlan | undefined,
+  summary: string,
+  id: string,
+): TranscriptEntry {
   if (plan === undefined) throw new Error("nothing to compact");
-  return { type: "compaction", id, timestamp: "", summary, firstKept: plan.firstKept, kept: [...plan.kept] };
+  const kept = windowOf(entries).messages.filter((message) => plan.kept.includes(message.id));
+  return { type: "compaction", id, timestamp: "", summary, firstKept: plan.firstKept, kept };
 }

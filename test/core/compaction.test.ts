@@ -8,6 +8,7 @@ import {
   planCompaction,
   planStillApplies,
   type TranscriptEntry,
+  windowBeginsAt,
   windowOf,
 } from "../../src/core.js";
 import { builders } from "../../src/testing.js";
@@ -41,7 +42,7 @@ describe("when", () => {
   test("switched off, nothing is ever needed; without the flush, only compaction is", () => {
     const off = { ...policy, enabled: false };
     expect(assessCompaction({ tokens: 1e9, contextWindow: 4096, policy: off, state: fresh }).action).toBe("none");
-    const dry = { ...policy, memoryFlush: { enabled: false, softThresholdTokens: 4000 } };
+    const dry = { ...policy, memoryFlush: { ...policy.memoryFlush, enabled: false } };
     expect(assessCompaction({ tokens: 179_000, contextWindow: 200_000, policy: dry, state: fresh }).action).toBe(
       "none",
     );
@@ -59,7 +60,7 @@ describe("when", () => {
           const strange = {
             ...policy,
             reserveTokensFloor: floor,
-            memoryFlush: { enabled: true, softThresholdTokens: soft },
+            memoryFlush: { ...policy.memoryFlush, softThresholdTokens: soft },
           };
           const { flush, compact } = compactionThresholds(contextWindow, strange);
           expect(flush).toBeGreaterThanOrEqual(contextWindow * 0.37);
@@ -162,10 +163,10 @@ describe("what", () => {
     const entries: TranscriptEntry[] = [b.user("1"), call, result, b.assistant("a"), b.user("2"), b.user("3")];
     const plan = planCompaction(entries, { ...keeping(0), isPinned: ({ id }) => id === result.id });
     expect(plan).toMatchObject({ firstKept: "e0006", kept: [call.id, result.id] });
-    const after = windowOf([...entries, stored(plan, "S", "c1")]);
+    const after = windowOf([...entries, stored(entries, plan, "S", "c1")]);
     expect(ids(after.messages)).toEqual([call.id, result.id, "e0006"]);
     expect(
-      planCompaction([...entries, stored(plan, "S", "c1")], { ...keeping(0), isPinned: () => true }),
+      planCompaction([...entries, stored(entries, plan, "S", "c1")], { ...keeping(0), isPinned: () => true }),
     ).toBeUndefined();
   });
 
@@ -213,7 +214,7 @@ describe("what a reader found", () => {
     for (let n = 0; n < 20; n += 1) entries.push(b.assistant("1000"));
     const plan = planCompaction(entries, { ...keeping(20_000, 32_768) });
     expect(plan).toMatchObject({ kept: ["e0001"], tokensBefore: 35_000, tokensAfter: 16_000 });
-    expect(planCompaction([...entries, stored(plan, "S", "c1")], keeping(20_000, 32_768))).toBeUndefined();
+    expect(planCompaction([...entries, stored(entries, plan, "S", "c1")], keeping(20_000, 32_768))).toBeUndefined();
   });
 
   test("a large pinned message does not keep the others from leaving", () => {
@@ -308,7 +309,7 @@ describe("laws", () => {
         const plan = planCompaction(entries, options);
         if (plan === undefined) return;
         const { messages } = windowOf(entries);
-        const after = windowOf([...entries, stored(plan, "S", "c1")]).messages;
+        const after = windowOf([...entries, stored(entries, plan, "S", "c1")]).messages;
         const left = new Set(ids(plan.summarize));
         expect(ids(after)).toEqual(ids(messages).filter((id) => !left.has(id)));
         expect(ids(plan.summarize)).toEqual(ids(messages).filter((id) => left.has(id)));
@@ -331,14 +332,14 @@ describe("laws", () => {
         const options = optionsOf(entries, settings);
         const plan = planCompaction(entries, options);
         if (plan === undefined) return;
-        const again = planCompaction([...entries, stored(plan, "S", "c1")], options);
+        const again = planCompaction([...entries, stored(entries, plan, "S", "c1")], options);
         expect(again).toBeUndefined();
       }),
       { numRuns: 500 },
     );
   });
 
-  test("G6 over any run of compactions every message since the last clear is in one summary's input or in the window", () => {
+  test("G6 G7 over any run of compactions every message since the last clear is in one summary's input or in the window, which is read from its end and comes back when one is undone", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(turns, budget, fc.boolean()), { minLength: 1, maxLength: 6 }), (rounds) => {
         let entries: TranscriptEntry[] = [];
@@ -352,8 +353,13 @@ describe("laws", () => {
           const plan = planCompaction(entries, { ...optionsOf(entries, settings), openTurns: [] });
           if (plan === undefined) continue;
           for (const { id } of plan.summarize) told.set(id, (told.get(id) ?? 0) + 1);
-          entries.push(stored(plan, `S${n}`, `c${n}`));
+          const before = windowOf(entries);
+          const compaction = stored(entries, plan, `S${n}`, `c${n}`);
+          entries.push(compaction);
+          expect(windowOf([...entries, undoing(compaction)])).toEqual(before);
         }
+        const { messages: tail, ...facts } = windowOf(entries);
+        expect(windowOf(entries.slice(windowBeginsAt(entries) ?? 0))).toEqual({ ...facts, messages: tail });
         const since = entries.slice(entries.findLastIndex(({ id }) => id.startsWith("clear")) + 1);
         const messages = since.filter((entry): entry is MessageEntry => "role" in entry);
         const inWindow = new Set(ids(windowOf(entries).messages));
@@ -362,6 +368,10 @@ describe("laws", () => {
     );
   });
 });
+
+function undoing({ id: of }: TranscriptEntry): TranscriptEntry {
+  return { type: "undo", id: `undo ${of}`, timestamp: "", of, lastCompaction: null, memoryFlushed: false };
+}
 
 /** Each result with the message of its call: the last one of its id before it. */
 function pairs(messages: readonly MessageEntry[]): [call: string, result: string][] {

@@ -1,13 +1,29 @@
 import { describe, expect, test } from "vitest";
 import { agentModel, defaultAgentId } from "../../src/core/config.js";
-import { DM_SCOPES, InvalidConfigError, parseConfig, VISIBILITIES } from "../../src/core.js";
+import {
+  agentCompaction,
+  DEFAULT_COMPACTION,
+  DM_SCOPES,
+  InvalidConfigError,
+  parseConfig,
+  VISIBILITIES,
+} from "../../src/core.js";
 import { REAL } from "./real-config.js";
 
 const DEFAULTS = {
   session: { dmScope: "per-channel-peer", mainKey: "main", identityLinks: {}, threads: "separate" },
   agents: {
     defaults: {
-      compaction: { reserveTokensFloor: 20_000, memoryFlush: { enabled: true, softThresholdTokens: 4000 } },
+      compaction: {
+        enabled: true,
+        strategy: "summarize",
+        reserveTokens: 0,
+        reserveTokensFloor: 20_000,
+        keepRecentTokens: 20_000,
+        minReduction: 0.1,
+        timeoutSeconds: 300,
+        memoryFlush: { enabled: true, softThresholdTokens: 4000, onFailure: "continue", onClear: false },
+      },
     },
     list: [],
   },
@@ -47,7 +63,18 @@ describe("a real openclaw.json", () => {
     expect(config).toEqual({
       ...REAL,
       session: { ...REAL.session, ...ours },
-      agents: { ...REAL.agents, defaults: { ...REAL.agents.defaults, model: "anthropic/claude-sonnet-4-5" } },
+      agents: {
+        ...REAL.agents,
+        defaults: {
+          ...REAL.agents.defaults,
+          model: "anthropic/claude-sonnet-4-5",
+          compaction: {
+            ...DEFAULT_COMPACTION,
+            ...REAL.agents.defaults.compaction,
+            memoryFlush: { ...DEFAULT_COMPACTION.memoryFlush, ...REAL.agents.defaults.compaction.memoryFlush },
+          },
+        },
+      },
     });
   });
 
@@ -232,4 +259,70 @@ test.each<[list: object[], id: string]>([
   [[{ id: "a", default: false }, { id: "b" }], "a"],
 ])("of the agents %j the default one is %s", (list, id) => {
   expect(defaultAgentId(parseConfig({ agents: { list } }))).toBe(id);
+});
+
+describe("compaction", () => {
+  const withDefaults = (compaction: object, more: object = {}) =>
+    parseConfig({ agents: { defaults: { compaction, ...more } } });
+
+  test.each([
+    ["reserveTokensFloor", -1],
+    ["reserveTokensFloor", Number.NaN],
+    ["reserveTokens", -1],
+    ["keepRecentTokens", -1],
+    ["keepRecentTokens", 0.5],
+    ["keepRecentTokens", "20000"],
+    ["minReduction", 0],
+    ["minReduction", 1],
+    ["minReduction", Number.NaN],
+    ["timeoutSeconds", 0],
+    ["timeoutSeconds", Number.POSITIVE_INFINITY],
+    ["strategy", "summarise"],
+    ["enabled", "yes"],
+    ["model", ""],
+    ["memoryFlush", { softThresholdTokens: -1 }],
+    ["memoryFlush", { onFailure: "ignore" }],
+    ["memoryFlush", { prompt: "  " }],
+  ])("G6 %s: %j is refused, for all agents and for one", (name, value) => {
+    const named = new RegExp(name);
+    expect(() => withDefaults({ [name]: value })).toThrow(named);
+    expect(() => parseConfig({ agents: { list: [{ id: "a", compaction: { [name]: value } }] } })).toThrow(named);
+    expect(() => withDefaults({ [name]: value })).toThrow(InvalidConfigError);
+  });
+
+  test("G6 a floor as large as the window beside it is refused; one nobody asked for fits the window", () => {
+    const refused = /contextTokens/;
+    expect(() => withDefaults({ reserveTokensFloor: 8000 }, { contextTokens: 8000 })).toThrow(refused);
+    const list = [{ id: "a", contextTokens: 4096, compaction: { reserveTokensFloor: 5000 } }];
+    expect(() => parseConfig({ agents: { list } })).toThrow(refused);
+    const small = withDefaults({}, { contextTokens: 8000 });
+    expect(small.agents.defaults.compaction.reserveTokensFloor).toBe(4000);
+    expect(parseConfig(small)).toEqual(small);
+  });
+
+  test("what an agent sets of its own wins, setting by setting; undefined sets nothing", () => {
+    const config = parseConfig({
+      agents: {
+        defaults: { compaction: { keepRecentTokens: 7, memoryFlush: { softThresholdTokens: 3 } } },
+        list: [
+          { id: "a", compaction: { strategy: "drop", memoryFlush: { enabled: false } } },
+          { id: "b", compaction: { keepRecentTokens: undefined } } as never,
+        ],
+      },
+    });
+    const all = { ...DEFAULT_COMPACTION, keepRecentTokens: 7 };
+    const memoryFlush = { ...all.memoryFlush, softThresholdTokens: 3 };
+    expect(agentCompaction(config, "a")).toEqual({
+      ...all,
+      strategy: "drop",
+      memoryFlush: { ...memoryFlush, enabled: false },
+    });
+    expect(agentCompaction(config, "b")).toEqual({ ...all, memoryFlush });
+    expect(agentCompaction(config, "nobody")).toEqual({ ...all, memoryFlush });
+  });
+
+  test("a function of the host may make the summaries", () => {
+    const strategy = () => "a summary";
+    expect(withDefaults({ strategy }).agents.defaults.compaction.strategy).toBe(strategy);
+  });
 });

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { buildContext, initialRecord, type MessageEntry, project, resolveSessionKey } from "../../src/core.js";
+import {
+  buildContext,
+  type ContentPart,
+  type ContextOptions,
+  initialRecord,
+  type MessageEntry,
+  project,
+  resolveSessionKey,
+  type TranscriptEntry,
+} from "../../src/core.js";
 import { builders } from "../../src/testing.js";
 
 test("an empty session has an empty context", () => {
@@ -19,7 +28,7 @@ test("the model sees who said what, and none of the bookkeeping", () => {
 test("what belongs to the provider goes back to the provider", () => {
   const b = builders();
   const reply = b.assistant("Hi!", { name: "bot", providerData: { signature: "abc" } });
-  expect(buildContext([reply]).messages).toEqual([
+  expect(buildContext([b.user("Hello"), reply]).messages.slice(1)).toEqual([
     { role: "assistant", content: "Hi!", name: "bot", providerData: { signature: "abc" } },
   ]);
 });
@@ -55,6 +64,20 @@ test("after a compaction the context begins with the summary, as a labelled mess
   });
   expect(context.messages.slice(1)).toEqual([{ role: "user", content: "kept" }]);
   expect(JSON.stringify(context.messages)).not.toContain("old");
+});
+
+test("G1 half an emoji in a summary becomes U+FFFD, where it is told and where it is given", () => {
+  const b = builders();
+  const kept = b.user("kept");
+  const { summary, messages } = buildContext([kept, b.compaction("cut \ud83d", kept.id)]);
+  expect(summary).toBe("cut \ufffd");
+  expect(messages[0]?.content).toMatch(/\ncut \ufffd$/);
+});
+
+test("G1 what a crash or another provider left does not come before the first message of the user", () => {
+  const b = builders();
+  const entries = [b.assistant([{ type: "reasoning", text: "hm" }]), b.assistant(" "), b.user("hi")];
+  expect(buildContext(entries).messages).toEqual([{ role: "user", content: "hi" }]);
 });
 
 test("G15 after a clear neither messages nor summary are left, and the state is", () => {
@@ -117,7 +140,7 @@ describe("G5 a reply that was cut short", () => {
 
   test("is any other stop the provider's own word, and its text stays the assistant's", () => {
     const b = builders();
-    expect(buildContext([b.assistant("cut", { stopReason: "length" })]).messages).toEqual([
+    expect(buildContext([b.user("go"), b.assistant("cut", { stopReason: "length" })]).messages.slice(1)).toEqual([
       { role: "assistant", content: "cut" },
     ]);
   });
@@ -153,10 +176,19 @@ describe("who speaks in a room", () => {
     },
   );
 
+  test("a name before nothing is not shown", () => {
+    const newer = { type: "source" } as unknown as ContentPart;
+    const late: ContentPart = { type: "tool-result", toolCallId: "1", toolName: "t", output: "R" };
+    for (const content of [" ", [], [newer], [late]]) expect(shown({ id: "7", name: "Ann" }, content)).toBeUndefined();
+  });
+
   test("only people are named", () => {
     const b = builders();
     const reply = b.assistant("hi", { sender: { id: "7", name: "Ann" } });
-    expect(buildContext([reply], { nameSenders: true }).messages).toEqual([{ role: "assistant", content: "hi" }]);
+    expect(buildContext([b.user("hello"), reply], { nameSenders: true }).messages[1]).toEqual({
+      role: "assistant",
+      content: "hi",
+    });
   });
 
   test("without the option nobody is", () => {
@@ -194,4 +226,61 @@ test("a record over the same entries counts the messages the window has", () => 
     entries,
   );
   expect(record.messageCount).toBe(buildContext(entries).messages.length);
+});
+
+describe("G1 a context begins with a user's message, but for what the host set up", () => {
+  const roles = (entries: TranscriptEntry[]) => buildContext(entries).messages.map(({ role }) => role);
+
+  test("where the assistant spoke first", () => {
+    const b = builders();
+    expect(roles([b.assistant("Welcome!"), b.user("Hi")])).toEqual(["user", "assistant", "user"]);
+    const system = { ...b.user("Be kind."), role: "system" as const };
+    expect(roles([system, b.assistant("Welcome!")])).toEqual(["system", "user", "assistant"]);
+    expect(roles([system, b.user("Hi")])).toEqual(["system", "user"]);
+  });
+
+  test("and the summary comes behind the system message that a compaction kept", () => {
+    const b = builders();
+    const system = { ...b.user("Be kind."), role: "system" as const };
+    const [old, kept] = [b.user("old"), b.assistant("kept")];
+    const { messages } = buildContext([system, old, kept, b.compaction("S", kept.id, { kept: [system] })]);
+    expect(messages.map(({ role }) => role)).toEqual(["system", "user", "assistant"]);
+  });
+
+  test("what left untold is said, with and without a summary", () => {
+    const b = builders();
+    const kept = b.user("kept");
+    const first = (summary: string) =>
+      String(buildContext([b.user("old"), kept, b.compaction(summary, kept.id, { dropped: 3 })]).messages[0]?.content);
+    expect(first("")).toMatch(/^\[3 earlier message/);
+    expect(first("S")).toMatch(/^\[Summary.*\nS\n\n\[3 earlier message/s);
+  });
+});
+
+test("G1 a call of a turn that still runs is told as running, one of a turn that is over as lost", () => {
+  const b = builders();
+  const ask = b.user("go", { turn: true });
+  const call = b.assistant([{ type: "tool-call", toolCallId: "1", toolName: "t", input: {} }], { of: ask.id });
+  const output = (openTurns: string[]) => JSON.stringify(buildContext([ask, call], { openTurns }).messages[2]?.content);
+  expect(output([ask.id])).toMatch(/still running/);
+  expect(output([ask.id])).not.toMatch(/isError/);
+  expect(output([])).toMatch(/unknown.*"isError":true/);
+});
+
+test("G6 G21 old results are cut to what is asked for, and media left out, in the copy alone", () => {
+  const b = builders();
+  const image = { type: "image" as const, mediaType: "image/png", data: "AAAA" };
+  const entries = [
+    b.user([{ type: "text", text: "old" }, image]),
+    b.assistant([{ type: "tool-call", toolCallId: "1", toolName: "t", input: {} }]),
+    b.tool([{ type: "tool-result", toolCallId: "1", toolName: "t", output: "x".repeat(1_000_000) }]),
+    b.user([{ type: "text", text: "new" }, image]),
+  ];
+  const copy = structuredClone(entries);
+  const text = (options: ContextOptions) => JSON.stringify(buildContext(entries, options).messages);
+  expect(text({ maxResultCharacters: 500 }).length).toBeLessThan(1500);
+  expect(text({ maxResultCharacters: 500 })).toMatch(/left out/);
+  expect(text({ media: "last-turn" }).match(/AAAA/g)).toHaveLength(1);
+  expect(text({ media: "none" })).not.toContain("AAAA");
+  expect(entries).toEqual(copy);
 });

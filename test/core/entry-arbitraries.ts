@@ -51,6 +51,8 @@ const message = fc.record(
     sender: fc.record({ id: fc.constantFrom("1", "2") }),
     turn: fc.constant(true as const),
     cleared: fc.constant(true as const),
+    pinned: fc.constant(true as const),
+    truncated: fc.constant(true as const),
     usage: fc.record({ input: fc.nat(9999), output: fc.nat(99) }),
     stopReason: fc.constantFrom("aborted", "error", "length"),
   },
@@ -79,7 +81,23 @@ const bookkeeping: fc.Arbitrary<Unnamed> = fc.oneof(
   }),
   fc.record({ type: fc.constant("turn"), timestamp, of: anyId, status: fc.constantFrom("completed", "interrupted") }),
   fc.record({ type: fc.constant("clear"), timestamp }),
-  fc.record({ type: fc.constant("compaction"), timestamp, summary: words, firstKept: anyId }),
+  fc.record(
+    { type: fc.constant("compaction"), timestamp, summary: words, firstKept: anyId, tokensAfter: fc.nat(999) },
+    { requiredKeys: ["type", "timestamp", "summary", "firstKept"] },
+  ),
+  fc.record({
+    type: fc.constant("undo"),
+    timestamp,
+    of: anyId,
+    lastCompaction: fc.constantFrom(null, "2026-03-18T10:00:00Z"),
+    memoryFlushed: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant("memory-flush"),
+    timestamp,
+    status: fc.constantFrom("completed", "failed"),
+    usage: fc.record({ input: fc.nat(99), output: fc.nat(9) }),
+  }),
   fc.record(
     {
       type: fc.constant("command"),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readHeader } from "../../src/core/entry.js";
+import { readHeader } from "../../src/core/header.js";
 import { isEntryOf, isMessageEntry, readEntry, TRANSCRIPT_VERSION, type TranscriptEntry } from "../../src/core.js";
 
 const base = { id: "01J0000000000000000000000A", timestamp: "2026-03-18T10:00:00.000Z" };

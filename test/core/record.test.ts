@@ -40,6 +40,10 @@ test("a new record has nothing but its name and its time", () => {
     lastClear: null,
     recentMessages: [],
     contextTokens: null,
+    contextEntry: null,
+    compactions: 0,
+    memoryFlush: null,
+    usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
     sharedBy: [],
   });
   expect(group().state.activationMode).toBe("mention");
@@ -118,8 +122,51 @@ describe("contextTokens", () => {
     const answered = project(fresh(), [b.assistant("a", { usage })]);
     expect(project(answered, [b.clear()]).contextTokens).toBeNull();
     expect(project(answered, [b.compaction("S", "e0001")]).contextTokens).toBeNull();
+    expect(project(answered, [b.compaction("S", "e0001", { tokensAfter: 7 }), b.undo("e0005")])).toMatchObject({
+      contextTokens: null,
+      contextEntry: null,
+    });
     expect(project(answered, [b.clear(), b.assistant("late", { usage, cleared: true })]).contextTokens).toBeNull();
     expect(project(fresh(), [b.user("a")]).contextTokens).toBeNull();
+  });
+});
+
+test("G13 a report of a provider that cut the prompt off says nothing of its size, and is billed all the same", () => {
+  const b = builders();
+  const usage = { input: 2051, output: 10 };
+  expect(project(fresh(), [b.assistant("a", { usage, truncated: true })])).toMatchObject({
+    contextTokens: null,
+    usageTotal: { input: 2051, output: 10 },
+  });
+});
+
+test("G13 what calls cost is summed, those of a compaction and a flush too, and survives a clear", () => {
+  const b = builders();
+  const usage = { input: 10, output: 1, cacheRead: 5 };
+  const compaction = b.compaction("S", "e0001", { usage, tokensAfter: 99 });
+  const flush = { ...b.memoryFlush(), usage };
+  const record = project(fresh(), [b.assistant("a", { usage }), { ...b.turn("e0001"), usage }, flush, compaction]);
+  expect(record).toMatchObject({
+    usageTotal: { input: 40, output: 4, cacheRead: 20, cacheWrite: 0 },
+    contextTokens: 99,
+    contextEntry: compaction.id,
+  });
+  expect(project(record, [b.clear()]).usageTotal).toEqual(record.usageTotal);
+});
+
+test("G12 a flush counts for one cycle: until the next compaction, undone or not, and the next clear", () => {
+  const b = builders();
+  const flushed = project(fresh(), [b.user("x"), b.memoryFlush()]);
+  expect(flushed).toMatchObject({ state: { memoryFlushed: true }, memoryFlush: { status: "completed" } });
+  const compacted = project(flushed, [b.compaction("S", "e0001")]);
+  expect(compacted).toMatchObject({ state: { memoryFlushed: false }, memoryFlush: null, compactions: 1 });
+  expect(project(flushed, [b.clear()])).toMatchObject({ state: { memoryFlushed: false }, memoryFlush: null });
+  const undone = project(compacted, [{ ...b.undo("e0003"), memoryFlushed: true }]);
+  expect(undone).toMatchObject({ state: { memoryFlushed: true, lastCompaction: null }, compactions: 0 });
+  const failed = { ...b.memoryFlush("failed"), error: { code: "HOOK" } };
+  expect(project(fresh(), [failed])).toMatchObject({
+    state: { memoryFlushed: false },
+    memoryFlush: { status: "failed", code: "HOOK" },
   });
 });
 

@@ -93,6 +93,11 @@ describe("G1 every call is followed at once by its result", () => {
       ],
     ],
     [
+      "nor by a second result of that call",
+      [assistant(call("1")), assistant(call("1")), tool(result("1", "B")), tool(result("1", "second"))],
+      [assistant(call("1")), tool(lost("1")), assistant(call("1_2")), tool(result("1_2", "B"))],
+    ],
+    [
       "parallel calls of one id get the results of that id in order, each under a name of its own",
       [assistant(call("1", "a"), call("1", "b"), call("1", "c")), tool(result("1", "A")), tool(result("1", "B"))],
       [
@@ -154,6 +159,65 @@ describe("G1 every call is followed at once by its result", () => {
     ],
   ])("%s", (_what, before, after) => {
     expect(pairToolCalls(before)).toEqual(after);
+  });
+});
+
+describe("G1 every call has an id that all providers take, and no other call has", () => {
+  const idsIn = (messages: readonly Message[]) =>
+    messages.flatMap(({ content }) =>
+      typeof content === "string" ? [] : content.flatMap((part) => ("toolCallId" in part ? [part.toolCallId] : [])),
+    );
+  const [calls, long] = [(...ids: string[]) => assistant(...ids.map((id) => call(id))), "x".repeat(64)];
+  const named = (...ids: string[]) => idsIn(pairToolCalls(ids.map((id) => calls(id)))).filter((_, at) => at % 2 === 0);
+
+  test.each<[what: string, ids: string[], names: string[]]>([
+    [
+      "signs that are refused are replaced",
+      ["functions.search:0", "a b", "\ud83d"],
+      ["functions_search_0", "a_b", "_"],
+    ],
+    ["ids that differ in those alone stay apart", ["a.1", "a:1", "a_1", "a.1"], ["a_1_2", "a_1_3", "a_1", "a_1_4"]],
+    ["an id of 40 characters stays", ["x".repeat(40)], ["x".repeat(40)]],
+    ["a long one is cut", [`${long}1`], ["x".repeat(40)]],
+    ["long ones that end differently stay apart", [`${long}1`, `${long}2`], ["x".repeat(40), `${"x".repeat(32)}_2`]],
+    [
+      "one of 40 characters that is used again fits",
+      Array(2).fill("x".repeat(40)),
+      ["x".repeat(40), `${"x".repeat(32)}_2`],
+    ],
+    ["an empty id is an id", ["", ""], ["_", "__2"]],
+    ["names that count up already are passed over", ["1", "1_2", "1", "1", "1_3"], ["1", "1_2", "1_4", "1_5", "1_3"]],
+    ["ids that objects know stay", ["__proto__", "constructor"], ["__proto__", "constructor"]],
+  ])("%s", (_what, ids, names) => {
+    expect(named(...ids)).toEqual(names);
+  });
+
+  test("results go with their calls, by the ids they were stored under", () => {
+    const messages = [calls("a.1", "a:1"), tool(result("a:1", "B"), result("a_1", "?"), result("a.1", "A"))];
+    expect(pairToolCalls(messages)[1]).toEqual(tool(result("a_1", "A"), result("a_1_2", "B")));
+  });
+
+  test("the same part used in two messages is two calls", () => {
+    const [same, again] = [calls("1"), tool(result("1", "A"))];
+    expect(pairToolCalls([same, again, same])).toEqual([same, again, calls("1_2"), tool(lost("1_2"))]);
+  });
+
+  test("a conversation of 40,000 calls takes no time to speak of, whether ids repeat or nothing was answered", () => {
+    const many = Array.from({ length: 40_000 }, (_, n) => n);
+    const begun = performance.now();
+    const conversations = [
+      many.map(() => calls("1")),
+      many.map((n) => calls(`${long}${n}`)),
+      many.map((n) => calls(`${long.slice(0, 36)}${n % 20_000}`.slice(0, 40))),
+      [calls(...many.map(() => "1")), tool(...many.map((n) => result("1", n)))],
+      many.map((n) => calls(String(n))),
+    ];
+    for (const messages of conversations) {
+      const ids = idsIn(pairToolCalls(messages));
+      expect(new Set(ids).size).toBe(many.length);
+      expect(ids.every((id) => /^[a-zA-Z0-9_-]{1,40}$/.test(id))).toBe(true);
+    }
+    expect(performance.now() - begun).toBeLessThan(5000);
   });
 });
 

@@ -28,6 +28,11 @@ test("status says what the spec's session status says", async () => {
     messageCount: 2,
     model: "anthropic/claude-sonnet-4-20250514",
     tokensUsed: 12_500,
+    tokensSource: "provider",
+    tokensStale: false,
+    contextWindow: 200_000,
+    compactAt: 180_000,
+    usage: { input: 12_000, output: 500, cacheRead: 0, cacheWrite: 0 },
     busy: false,
     state: {
       model: "anthropic/claude-sonnet-4-20250514",
@@ -38,7 +43,7 @@ test("status says what the spec's session status says", async () => {
     },
   });
   await session.clear();
-  expect(await session.status()).toMatchObject({ messageCount: 0, tokensUsed: undefined });
+  expect(await session.status()).toMatchObject({ messageCount: 0, tokensUsed: 0 });
 });
 
 test("configure merges the host's settings, removes with null, and keeps the rest", async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type ProviderHooks, parseSessionKey } from "../../index.js";
+import { NO_REPLY, type ProviderHooks, parseSessionKey } from "../../index.js";
+import { takeNotes } from "./notes-taken.js";
 import { recall } from "./recall.js";
 
 /**
@@ -8,8 +9,12 @@ import { recall } from "./recall.js";
  */
 export function offlineModel(wordPause = 0): ProviderHooks {
   return {
-    async generate({ key, messages, signal, emit }) {
-      const text = recall(messages, parseSessionKey(key).kind === "group");
+    async generate({ purpose, key, messages, signal, emit }) {
+      const inGroup = parseSessionKey(key).kind === "group";
+      // It has nowhere to save anything.
+      if (purpose === "memory-flush") return NO_REPLY;
+      if (purpose === "summary") return takeNotes(messages, inGroup);
+      const text = recall(messages, inGroup);
       for (const [index, word] of (text.match(/\s*\S+/g) ?? []).entries()) {
         if (index > 0 && wordPause > 0) await pause(wordPause, undefined, { signal });
         signal.throwIfAborted();

@@ -1,4 +1,10 @@
-import type { GenerateRequest, GenerateResult, ProviderHooks, Usage } from "../../index.js";
+import {
+  type GenerateRequest,
+  type GenerateResult,
+  isContextOverflow,
+  type ProviderHooks,
+  type Usage,
+} from "../../index.js";
 import { toChatMessages } from "./openai-messages.js";
 import { serverSentData } from "./server-sent-events.js";
 
@@ -17,10 +23,13 @@ export class ModelServerError extends Error {
   override readonly name = "ModelServerError";
   /** The HTTP status, when there was an answer. */
   readonly status: number | undefined;
+  /** Set when what was sent is more than the model takes. */
+  readonly code: "context_length_exceeded" | undefined;
 
-  constructor(message: string, details: { status?: number; cause?: unknown } = {}) {
+  constructor(message: string, details: { status?: number; tooLong?: boolean; cause?: unknown } = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.status = details.status;
+    this.code = details.tooLong ? "context_length_exceeded" : undefined;
   }
 }
 
@@ -64,8 +73,11 @@ async function ask({ baseUrl, apiKey, model }: OpenAiServer, request: GenerateRe
     });
   }
   if (response.ok) return response;
-  const refusal = refusalIn(await readBody(signal, () => response.text()));
-  throw new ModelServerError(`The model server answered ${response.status}${refusal}.`, { status: response.status });
+  const { status } = response;
+  const body = await readBody(signal, () => response.text());
+  // Its words may quote what it was sent and go no further than this.
+  const tooLong = isContextOverflow({ status, body });
+  throw new ModelServerError(`The model server answered ${status}${refusalIn(body)}.`, { status, tooLong });
 }
 
 async function takeStream(response: Response, answer: Answer): Promise<void> {
@@ -148,7 +160,9 @@ class Answer {
       throw new ModelServerError("The model server answered with something that is no object.");
     const { choices, usage, error } = value as Chunk;
     if (error !== undefined && error !== null)
-      throw new ModelServerError(`The model server broke off its answer${refusalCode(value)}.`);
+      throw new ModelServerError(`The model server broke off its answer${refusalCode(value)}.`, {
+        tooLong: isContextOverflow(value),
+      });
     const choice = Array.isArray(choices) ? choices[0] : undefined;
     const text = choice === undefined ? undefined : textIn(choice);
     if (typeof text === "string" && text !== "") {

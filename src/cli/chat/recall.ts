@@ -96,7 +96,16 @@ function quote({ speaker, words }: Saying): string {
 // cut short is nobody's saying.
 function readSaying(message: Message, inGroup: boolean): Saying[] {
   const text = textOf(message);
-  if (message.role !== "user" || text.startsWith("[The previous reply ")) return [];
+  if (message.role !== "user" || /^\[(The previous reply|The conversation begins|\d+ earlier) /.test(text)) return [];
+  if (text.startsWith("[Summary of the conversation"))
+    return text
+      .split("\n- ")
+      .slice(1)
+      .flatMap((note) => sayingOf(note, inGroup));
+  return sayingOf(text, inGroup);
+}
+
+function sayingOf(text: string, inGroup: boolean): Saying[] {
   const [, speaker, named] = (inGroup ? /^([^:\n]{1,64}): ([\s\S]*)$/.exec(text) : null) ?? [];
   const said = named ?? text;
   const words = said

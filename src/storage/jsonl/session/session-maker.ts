@@ -1,5 +1,5 @@
 import { unlink } from "node:fs/promises";
-import type { HeaderEntry } from "../../../core/entry.js";
+import type { HeaderEntry } from "../../../core/header.js";
 import type { SessionKey } from "../../../core/key.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { StorageError } from "../../../errors.js";

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { TRANSCRIPT_VERSION } from "../../../core/entry.js";
+import { TRANSCRIPT_VERSION } from "../../../core/header.js";
 import type { SessionKey } from "../../../core/key.js";
 import type { OnReport } from "../../report.js";
 import { codeOf, isRefusal } from "../fault.js";

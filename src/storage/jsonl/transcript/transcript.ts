@@ -1,5 +1,6 @@
 import { type FileHandle, lstat } from "node:fs/promises";
-import { type HeaderEntry, readHeader, type TranscriptEntry } from "../../../core/entry.js";
+import type { TranscriptEntry } from "../../../core/entry.js";
+import { type HeaderEntry, readHeader } from "../../../core/header.js";
 import { StorageError } from "../../../errors.js";
 import { codeOf } from "../fault.js";
 import { frameOf, trim } from "./frame.js";

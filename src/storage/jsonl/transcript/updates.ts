@@ -1,11 +1,5 @@
-import {
-  type HeaderEntry,
-  isEntryOf,
-  readEntry,
-  readHeader,
-  TRANSCRIPT_VERSION,
-  type TranscriptEntry,
-} from "../../../core/entry.js";
+import { isEntryOf, readEntry, type TranscriptEntry } from "../../../core/entry.js";
+import { type HeaderEntry, readHeader, TRANSCRIPT_VERSION } from "../../../core/header.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { isRecord } from "../../record-shape.js";
 import { type Framed, parseFramed, trim } from "./frame.js";

@@ -1,0 +1,176 @@
+import { type CompactionPlan, compactionOf, planCompaction, planStillApplies } from "../core/compaction.js";
+import type { CompactionCause, CompactionEntry } from "../core/entry.js";
+import { isMessageEntry } from "../core/entry.js";
+import type { SessionRecord } from "../core/record.js";
+import { windowOf } from "../core/window.js";
+import type { CompactionOutcome } from "./compaction-outcome.js";
+import { flushMemory } from "./memory-flush.js";
+import { headSize, type Prompt, promptOf, reportedPart } from "./prompt.js";
+import type { Shell } from "./shell.js";
+import { type Summarised, summarise } from "./summary.js";
+
+export interface CompactionRequest {
+  cause: CompactionCause;
+  instructions?: string | undefined;
+  signal: AbortSignal;
+  /** The window to fit, where that is known to be smaller than the model's. In tokens. */
+  limit?: number | undefined;
+}
+
+/** A plan with what it was made of, in tokens. */
+interface Planned {
+  prompt: Prompt;
+  plan: CompactionPlan;
+  /** What no compaction makes smaller: instructions and tools of the host. */
+  overhead: number;
+  /** What stood for earlier messages took. */
+  head: number;
+}
+
+/**
+ * One compaction: flush memory, plan, summarise, commit. No lock is held over any of it: what is said meanwhile comes in behind,
+ * and when the window has moved the commit is given up.
+ */
+export async function runCompaction(
+  shell: Shell,
+  meant: Pick<SessionRecord, "key" | "uuid">,
+  request: CompactionRequest,
+): Promise<CompactionOutcome> {
+  const first = await plan(shell, meant, request);
+  if (first === undefined) return { status: "unchanged", reason: "nothing-to-compact" };
+  const { policy, record } = first.prompt;
+  if (policy.memoryFlush.enabled && !record.state.memoryFlushed) {
+    const flush = await flushMemory(shell, meant, request.signal);
+    if (flush.status === "aborted") return { status: "unchanged", reason: "aborted" };
+    if (flush.status === "failed" && policy.memoryFlush.onFailure === "block")
+      return { status: "failed", reason: "memory-flush-failed", error: flush.error };
+  }
+  const planned = await plan(shell, meant, request);
+  if (planned === undefined) return { status: "unchanged", reason: "superseded" };
+  const told = await tell(shell, planned, request);
+  if (told.status === "aborted") return { status: "unchanged", reason: "aborted" };
+  if (told.status === "failed") return told;
+  return commit(shell, planned, told, request.cause);
+}
+
+async function plan(
+  shell: Shell,
+  { key, uuid }: Pick<SessionRecord, "key" | "uuid">,
+  { cause, limit = Number.POSITIVE_INFINITY }: CompactionRequest,
+): Promise<Planned | undefined> {
+  const record = await shell.ledger.read(key);
+  if (record === undefined || record.uuid !== uuid) return undefined;
+  const prompt = promptOf(shell, record, await shell.ledger.window(record));
+  const { entries, counted, policy } = prompt;
+  const { messages } = windowOf(entries);
+  const sizes = await shell.gauge.sizes(messages, counted);
+  const sizeOf = new Map(messages.map(({ id }, at) => [id, sizes[at] as number]));
+  const head = (await headSize(shell, prompt)).tokens;
+  const overhead = overheadOf(prompt, sizeOf, head);
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  // Who asks for a compaction means now, also where the conversation is far from the limit.
+  const isAsked = cause === "command" || cause === "host";
+  const keepRecentTokens = isAsked ? Math.min(policy.keepRecentTokens, Math.floor(all / 4)) : policy.keepRecentTokens;
+  const made = planCompaction(entries, {
+    policy: { ...policy, keepRecentTokens },
+    countTokens: ({ id }) => sizeOf.get(id) ?? 0,
+    contextWindow: Math.max(1, Math.min(prompt.contextWindow, limit)),
+    overheadTokens: overhead,
+    openTurns: record.openTurns,
+  });
+  if (made === undefined || !isWorthwhile(made, head, policy.minReduction)) return undefined;
+  return { prompt, plan: made, overhead, head };
+}
+
+// What the provider reported beyond what the messages take is the host's own: instructions, tools.
+function overheadOf(prompt: Prompt, sizeOf: ReadonlyMap<string, number>, head: number): number {
+  const reported = reportedPart(prompt);
+  if (reported === undefined || reported.source !== "provider") return 0;
+  const rest = new Set(reported.rest.map(({ id }) => id));
+  let counted = head;
+  for (const [id, size] of sizeOf) if (!rest.has(id)) counted += size;
+  return Math.max(0, reported.tokens - counted);
+}
+
+function isWorthwhile({ tokensBefore, tokensAfter }: CompactionPlan, head: number, minReduction: number): boolean {
+  return tokensBefore - tokensAfter >= (tokensBefore + head) * minReduction;
+}
+
+type Told = Extract<Summarised, { status: "told" }> | { status: "dropped" };
+
+async function tell(
+  shell: Shell,
+  { prompt, plan: made, head }: Planned,
+  { instructions, signal }: CompactionRequest,
+): Promise<Told | Exclude<Summarised, { status: "told" }> | Extract<CompactionOutcome, { status: "failed" }>> {
+  if (prompt.policy.strategy === "drop") return { status: "dropped" };
+  const told = await summarise(shell, prompt, made, { instructions, signal });
+  if (told.status !== "told") return told;
+  const before = made.tokensBefore + head;
+  return before - (made.tokensAfter + told.tokens) >= before * prompt.policy.minReduction
+    ? told
+    : { status: "failed", reason: "too-little-gained" };
+}
+
+// The window may be read and found unmoved, and move before the entry is written: then it is looked at again.
+const TRIES = 8;
+
+async function commit(
+  shell: Shell,
+  { prompt: planned, plan: made, overhead }: Planned,
+  told: Told,
+  cause: CompactionCause,
+): Promise<CompactionOutcome> {
+  const { key, uuid } = planned.record;
+  const summary = told.status === "told" ? told.summary : undefined;
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const record = await shell.ledger.read(key);
+    if (record === undefined || record.uuid !== uuid) break;
+    const prompt = promptOf(shell, record, await shell.ledger.window(record));
+    if (!planStillApplies(made, prompt.entries)) break;
+    const facts = compactionOf(made, prompt.entries, summary);
+    const size = await sizesAround(shell, prompt, facts);
+    const tokensBefore = overhead + size.before;
+    const tokensAfter = overhead + size.after;
+    const { appended } = await shell.ledger.append(key, (now) =>
+      isSame(now, record)
+        ? [
+            {
+              ...facts,
+              tokensBefore,
+              tokensAfter,
+              cause,
+              ...(told.status === "told" && told.model !== undefined ? { model: told.model } : {}),
+              ...(told.status === "told" && told.usage !== undefined ? { usage: told.usage } : {}),
+            },
+          ]
+        : undefined,
+    );
+    if (appended.length > 0) return { status: "compacted", tokensBefore, tokensAfter, messages: made.summarize.length };
+  }
+  return { status: "unchanged", reason: "superseded" };
+}
+
+function isSame(now: SessionRecord, record: SessionRecord): boolean {
+  return (
+    now.uuid === record.uuid &&
+    now.messageCount === record.messageCount &&
+    now.lastClear === record.lastClear &&
+    now.compactions === record.compactions &&
+    now.contextEntry === record.contextEntry
+  );
+}
+
+async function sizesAround(
+  shell: Shell,
+  prompt: Prompt,
+  facts: Omit<CompactionEntry, "id" | "timestamp">,
+): Promise<{ before: number; after: number }> {
+  const after = { ...prompt, entries: [...prompt.entries, { ...facts, id: "", timestamp: "" }] };
+  return { before: await sizeOf(shell, prompt), after: await sizeOf(shell, after) };
+}
+
+async function sizeOf(shell: Shell, prompt: Prompt): Promise<number> {
+  const sizes = await shell.gauge.sizes(windowOf(prompt.entries).messages.filter(isMessageEntry), prompt.counted);
+  return sizes.reduce((sum, size) => sum + size, (await headSize(shell, prompt)).tokens);
+}

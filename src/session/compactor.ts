@@ -1,0 +1,42 @@
+import { compactionThresholds } from "../core/compaction-policy.js";
+import type { SessionRecord } from "../core/record.js";
+import type { CompactionOutcome } from "./compaction-outcome.js";
+import { type CompactionRequest, runCompaction } from "./compaction-run.js";
+import { promptOf } from "./prompt.js";
+import type { Shell } from "./shell.js";
+
+/** The one way to a compaction, whatever asks for it. One at a time for each session: who comes second gets the first one's outcome. */
+export function compact(
+  shell: Shell,
+  meant: Pick<SessionRecord, "key" | "uuid">,
+  request: CompactionRequest,
+): Promise<CompactionOutcome> {
+  return shell.compactions.run(meant.uuid, (stopped) => {
+    const signal = AbortSignal.any([request.signal, stopped, shell.queue.closing]);
+    return announced(shell, meant, { ...request, signal });
+  });
+}
+
+async function announced(
+  shell: Shell,
+  { key, uuid }: Pick<SessionRecord, "key" | "uuid">,
+  request: CompactionRequest,
+): Promise<CompactionOutcome> {
+  const { events, ledger } = shell;
+  const record = await ledger.read(key);
+  if (record === undefined || record.uuid !== uuid) return { status: "unchanged", reason: "superseded" };
+  const { contextWindow, policy } = promptOf(shell, record, []);
+  const threshold = compactionThresholds(contextWindow, policy).compact;
+  const about = { key, uuid, cause: request.cause, threshold, contextWindow };
+  events.emit("compaction.started", about);
+  const outcome = await runCompaction(shell, { key, uuid }, request);
+  if (outcome.status === "compacted") {
+    const { tokensBefore: before, tokensAfter: after, messages } = outcome;
+    events.emit("compaction.completed", { ...about, before, after, messages });
+  } else {
+    const { reason } = outcome;
+    const error = outcome.status === "failed" ? outcome.error : undefined;
+    events.emit("compaction.failed", { ...about, reason, ...(error === undefined ? {} : { error }) });
+  }
+  return outcome;
+}

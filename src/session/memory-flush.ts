@@ -1,0 +1,103 @@
+import type { MemoryFlushEntry } from "../core/entry.js";
+import { isContextOverflow } from "../core/overflow.js";
+import type { SessionRecord } from "../core/record.js";
+import { windowOf } from "../core/window.js";
+import { isSessionError } from "../errors.js";
+import { type Asked, askModel } from "./ask-model.js";
+import type { NewEntry } from "./ledger.js";
+import { contextOf, type Prompt, promptOf } from "./prompt.js";
+import type { Shell } from "./shell.js";
+
+const FLUSH_PROMPT = [
+  "[From the host, not from a person] Older messages of this conversation are about to leave it.",
+  "Save now, with the tools you have for that, what must not be forgotten: facts about people, decisions, promises, open tasks.",
+  "Nobody sees what you answer. If there is nothing to save, answer NO_REPLY.",
+].join(" ");
+
+// When even this is refused as too long, nothing that would still be a flush of this history fits.
+const SMALLER_RESULTS = 1000;
+
+export type FlushOutcome = { status: "flushed" } | { status: "failed"; error: unknown } | { status: "aborted" };
+
+/**
+ * Has the model save what it must not forget. It sees everything in the window; what it says is neither stored nor shown. That it
+ * was asked, and whether it worked, is recorded.
+ */
+export async function flushMemory(
+  shell: Shell,
+  { key, uuid }: Pick<SessionRecord, "key" | "uuid">,
+  signal: AbortSignal,
+): Promise<FlushOutcome> {
+  const record = await shell.ledger.read(key);
+  if (record === undefined || record.uuid !== uuid) return { status: "aborted" };
+  const prompt = promptOf(shell, record, await shell.ledger.window(record));
+  // A clear or a compaction since then has begun another cycle, of which this says nothing.
+  const isSameCycle = (now: SessionRecord) =>
+    now.uuid === uuid && now.lastClear === record.lastClear && now.compactions === record.compactions;
+  return flush(shell, prompt, signal, (now) => (isSameCycle(now) ? {} : undefined));
+}
+
+/** Has the model save what it must not forget of a history that was just cleared, where the policy asks for it. Waits for nothing. */
+export function flushCleared(shell: Shell, record: SessionRecord, clear: string): void {
+  const { key, uuid } = record;
+  const { policy } = promptOf(shell, record, []);
+  if (!policy.memoryFlush.enabled || !policy.memoryFlush.onClear || shell.provider === undefined) return;
+  const work = async () => {
+    const entries = await shell.ledger.windowBefore(record, clear);
+    if (windowOf(entries).messages.length === 0) return;
+    const prompt = promptOf(shell, { ...record, openTurns: [] }, entries);
+    await flush(shell, prompt, shell.queue.closing, (now) => (now.uuid === uuid ? { cleared: true } : undefined));
+  };
+  const done = work().catch((error: unknown) => shell.events.emit("memory.flush-failed", { key, uuid, error }));
+  shell.compactions.beside(done);
+}
+
+async function flush(
+  shell: Shell,
+  prompt: Prompt,
+  signal: AbortSignal,
+  facts: (now: SessionRecord) => Pick<MemoryFlushEntry, "cleared"> | undefined,
+): Promise<FlushOutcome> {
+  const { key, uuid } = prompt.record;
+  let asked = await ask(shell, prompt, signal);
+  if (asked.ended === "failed" && isContextOverflow(asked.error, { patterns: shell.provider?.overflowPatterns }))
+    asked = await ask(shell, prompt, signal, SMALLER_RESULTS);
+  if (asked.ended === "aborted") return { status: "aborted" };
+  const error = asked.ended === "failed" ? asked.error : undefined;
+  const entry: NewEntry = {
+    type: "memory-flush",
+    status: asked.ended === "answered" ? "completed" : "failed",
+    ...(error === undefined ? {} : { error: { code: isSessionError(error) ? error.code : "HOOK" } }),
+    ...(prompt.model === undefined ? {} : { model: prompt.model }),
+    ...(asked.ended === "answered" && asked.usage !== undefined ? { usage: asked.usage } : {}),
+  };
+  await shell.ledger.append(key, (now) => {
+    const more = facts(now);
+    return more && [{ ...entry, ...more }];
+  });
+  const about = { key, uuid };
+  if (error !== undefined) {
+    shell.events.emit("memory.flush-failed", { ...about, error });
+    return { status: "failed", error };
+  }
+  shell.events.emit("memory.flushed", about);
+  return { status: "flushed" };
+}
+
+function ask(shell: Shell, prompt: Prompt, signal: AbortSignal, maxResultCharacters?: number): Promise<Asked> {
+  const { record, model, policy } = prompt;
+  const instructions = policy.memoryFlush.prompt ?? FLUSH_PROMPT;
+  const { messages } = contextOf(
+    prompt,
+    maxResultCharacters === undefined ? {} : { maxResultCharacters, media: "none" },
+  );
+  return askModel(shell, {
+    purpose: "memory-flush",
+    record,
+    model,
+    messages: [...messages, { role: "user", content: instructions }],
+    instructions,
+    timeoutSeconds: policy.timeoutSeconds,
+    signal,
+  });
+}

@@ -1,0 +1,257 @@
+import { compactionOf, planDrop } from "../core/compaction.js";
+import { assessCompaction, compactionThresholds } from "../core/compaction-policy.js";
+import type { CompactionCause, MessageEntry, TranscriptEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry } from "../core/entry.js";
+import type { Message, Usage } from "../core/message.js";
+import { isPayloadTooLarge } from "../core/overflow.js";
+import { hasMedia } from "../core/shorten.js";
+import { compactionInForce, windowOf } from "../core/window.js";
+import { ContextOverflowError, SessionNotFoundError } from "../errors.js";
+import { compact } from "./compactor.js";
+import type { TurnEvent } from "./events.js";
+import { flushMemory } from "./memory-flush.js";
+import { contextOf, headSize, type Prompt, promptOf, promptSize } from "./prompt.js";
+import type { Shell } from "./shell.js";
+import { untilAborted } from "./until-aborted.js";
+
+// After so many a turn has been kept waiting long enough, and what is left is what cannot be told in a summary.
+const MOST_COMPACTIONS = 3;
+
+// What remains of a tool's result when the prompt has to be smaller at any price.
+const TIGHT_RESULT = 1000;
+
+/** What is left of the prompt each time that whole turns are left out; the last time, nothing but what was asked. */
+const SHARES = [0.5, 0.25, 0];
+
+/** Which turn a prompt is for. */
+export interface PromptedTurn {
+  about: TurnEvent;
+  /** What was asked. */
+  user: MessageEntry;
+  signal: AbortSignal;
+}
+
+/** How one prompt is made smaller, and nothing but this prompt. */
+interface Reduction {
+  media: "all" | "last-turn" | "none";
+  tightResults: boolean;
+  /** What the messages may take; turns beyond it are left out. */
+  room: number | undefined;
+}
+
+const WHOLE: Reduction = { media: "all", tightResults: false, room: undefined };
+
+/** The prompt of one turn: kept under the limit before the model is called, and made smaller when it is refused. */
+export class TurnPrompt {
+  readonly #shell: Shell;
+  readonly #turn: PromptedTurn;
+  #reduction = WHOLE;
+  #assessed = false;
+  #attempts = 0;
+  #compactions = 0;
+  #mayCompact = true;
+  #timesDropped = 0;
+
+  constructor(shell: Shell, turn: PromptedTurn) {
+    this.#shell = shell;
+    this.#turn = turn;
+  }
+
+  /** What to send now. The first time, memory is flushed and the session compacted if that is due. */
+  async messages(): Promise<Message[]> {
+    let prompt = await this.#read();
+    if (!this.#assessed) {
+      this.#assessed = true;
+      prompt = await this.#assess(prompt);
+    }
+    return this.#build(prompt);
+  }
+
+  /**
+   * Makes the prompt smaller after the provider refused it: by a compaction while that helps, then by leaving out of this one
+   * prompt what is least needed.
+   * @throws ContextOverflowError when nothing is left that could be left out.
+   */
+  async shrink(error: unknown): Promise<void> {
+    const { events } = this.#shell;
+    const { about } = this.#turn;
+    const prompt = await this.#read();
+    const { contextWindow, policy } = prompt;
+    const tokens = await this.#size(prompt, this.#reduction);
+    const payload = isPayloadTooLarge(error);
+    this.#attempts += 1;
+    events.emit("context.overflow", { ...about, attempt: this.#attempts, tokens, contextWindow, payload });
+    if (payload && (await this.#leaveOutMedia(prompt))) return;
+    if (policy.enabled && (await this.#compact("overflow", Math.floor(Math.min(tokens, contextWindow) * 0.9)))) return;
+    if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true })) return;
+    while (this.#timesDropped < SHARES.length) {
+      const room = Math.floor(tokens * (SHARES[this.#timesDropped] as number));
+      this.#timesDropped += 1;
+      if (await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room })) return;
+    }
+    throw this.#overflow(tokens, contextWindow, error);
+  }
+
+  /** Whether the provider read far less than it was sent, going by what it reports. Then the report says nothing of the size. */
+  async isTruncated(messages: readonly Message[], { input, cacheRead = 0, cacheWrite = 0 }: Usage): Promise<boolean> {
+    const reported = input + cacheRead + cacheWrite;
+    const tokens = await this.#shell.gauge.farMoreThan(reported, messages);
+    if (tokens === undefined) return false;
+    this.#shell.events.emit("context.truncated", { ...this.#turn.about, tokens, reported });
+    return true;
+  }
+
+  async #read(): Promise<Prompt> {
+    const { ledger } = this.#shell;
+    const { about, user } = this.#turn;
+    const record = await ledger.read(about.key);
+    if (record === undefined || record.uuid !== about.uuid)
+      throw new SessionNotFoundError("The session was removed while its turn ran.", {
+        operation: "handle",
+        key: about.key,
+      });
+    return promptOf(this.#shell, record, entriesFor(await ledger.window(record), user));
+  }
+
+  async #assess(prompt: Prompt): Promise<Prompt> {
+    const { compactions, events } = this.#shell;
+    const { about, signal } = this.#turn;
+    const { policy, contextWindow, record } = prompt;
+    const { flush, compact: threshold } = compactionThresholds(contextWindow, policy);
+    const size = await promptSize(this.#shell, prompt, flush);
+    const assessed = assessCompaction({ tokens: size.tokens, contextWindow, policy, state: record.state });
+    const { tokens, source } = size;
+    events.emit("context.assessed", { ...about, ...assessed, tokens, source, contextWindow });
+    // One that failed at this point is tried again where it counts: right before a compaction.
+    if (assessed.action === "flush-memory" && record.memoryFlush === null)
+      await flushMemory(this.#shell, record, signal);
+    let now = prompt;
+    if (assessed.action === "compact" && compactions.isDue(record.uuid)) {
+      await this.#compact("threshold");
+      now = await this.#read();
+    }
+    // The reply needs room as well: half of what is kept free for it.
+    const most = Math.floor((contextWindow + threshold) / 2);
+    if (tokens > most) await this.#fit(now, most);
+    return now;
+  }
+
+  // For when there was no compaction, or none that helped.
+  async #fit(prompt: Prompt, most: number): Promise<void> {
+    const { tokens } = await promptSize(this.#shell, prompt);
+    if (tokens <= most) return;
+    const messages = await this.#size(prompt, WHOLE);
+    const over = Math.max(0, tokens - messages);
+    await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true });
+    const left = await this.#size(prompt, this.#reduction);
+    if (left + over > most) await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room: most - over });
+    const rest = over + (await this.#size(prompt, this.#reduction));
+    // The count may be a little off, and then the provider has the last word.
+    if (rest > prompt.contextWindow * 1.1) throw this.#overflow(rest, prompt.contextWindow, undefined);
+  }
+
+  async #compact(cause: CompactionCause, limit?: number): Promise<boolean> {
+    if (!this.#mayCompact || this.#compactions >= MOST_COMPACTIONS) return false;
+    const { about, signal } = this.#turn;
+    this.#compactions += 1;
+    const compaction = compact(this.#shell, about, { cause, signal, limit });
+    const late = () => this.#shell.logger.debug({ key: about.key }, "a compaction failed after its turn was stopped");
+    const outcome = (await untilAborted(compaction, signal, late))?.value;
+    // The same again would fail the same way.
+    this.#mayCompact = outcome?.status === "compacted";
+    if (this.#mayCompact) this.#reduction = { ...WHOLE, media: this.#reduction.media };
+    return this.#mayCompact;
+  }
+
+  async #leaveOutMedia(prompt: Prompt): Promise<boolean> {
+    const { media } = this.#reduction;
+    const { messages } = windowOf(prompt.entries);
+    const asked = messages.findLastIndex(({ role }) => role === "user");
+    const isLeft = (at: number) => at >= asked || media === "all";
+    if (media === "none" || !messages.some((message, at) => isLeft(at) && hasMedia(message))) return false;
+    const older = media === "all" && messages.some((message, at) => at < asked && hasMedia(message));
+    return this.#leaveOut(prompt, "media", { ...this.#reduction, media: older ? "last-turn" : "none" });
+  }
+
+  /** Whether that leaves anything out. If not, it stays as it was. */
+  async #leaveOut(prompt: Prompt, reason: "media" | "results" | "dropped", reduction: Reduction): Promise<boolean> {
+    const before = await this.#size(prompt, this.#reduction);
+    const after = await this.#size(prompt, reduction);
+    if (reason !== "media" && after >= before) return false;
+    const dropped = (await this.#dropped(prompt, reduction))?.messages ?? 0;
+    this.#reduction = reduction;
+    const threshold = compactionThresholds(prompt.contextWindow, prompt.policy).compact;
+    this.#shell.events.emit("context.reduced", { ...this.#turn.about, reason, before, after, threshold, dropped });
+    return true;
+  }
+
+  async #build(prompt: Prompt): Promise<Message[]> {
+    const { media } = this.#reduction;
+    const reduced = await this.#reduced(prompt, this.#reduction);
+    return contextOf(reduced, { media }).messages;
+  }
+
+  async #size(prompt: Prompt, reduction: Reduction): Promise<number> {
+    const reduced = await this.#reduced(prompt, reduction);
+    const sizes = await this.#shell.gauge.sizes(windowOf(reduced.entries).messages, reduced.counted);
+    return sizes.reduce((sum, size) => sum + size, (await headSize(this.#shell, reduced)).tokens);
+  }
+
+  async #reduced(prompt: Prompt, reduction: Reduction): Promise<Prompt> {
+    const tight = tightened(prompt, reduction);
+    const dropped = await this.#dropped(prompt, reduction);
+    if (dropped === undefined) return tight;
+    return { ...tight, entries: [...prompt.entries, { ...dropped, id: "", timestamp: "" }] };
+  }
+
+  async #dropped(prompt: Prompt, reduction: Reduction) {
+    const { room } = reduction;
+    if (room === undefined) return undefined;
+    const { entries, counted, record } = tightened(prompt, reduction);
+    const { messages } = windowOf(entries);
+    const sizes = await this.#shell.gauge.sizes(messages, counted);
+    const sizeOf = new Map(messages.map(({ id }, at) => [id, sizes[at] as number]));
+    const head = (await headSize(this.#shell, prompt)).tokens;
+    const plan = planDrop(entries, {
+      room: Math.max(0, room - head),
+      countTokens: ({ id }) => sizeOf.get(id) ?? 0,
+      openTurns: record.openTurns,
+    });
+    return plan && compactionOf(plan, entries);
+  }
+
+  #overflow(tokens: number, contextWindow: number, cause: unknown): ContextOverflowError {
+    return new ContextOverflowError(
+      `What has to be in the prompt takes about ${Math.ceil(tokens)} tokens, and the model's window is ${contextWindow}. ` +
+        "The message is stored. Send less at once, unpin what is not needed, or choose a model with a larger window.",
+      { operation: "generate", key: this.#turn.about.key, tokens: Math.ceil(tokens), contextWindow, cause },
+    );
+  }
+}
+
+function tightened(prompt: Prompt, { tightResults }: Reduction): Prompt {
+  const maxResultCharacters = Math.min(prompt.counted.maxResultCharacters, TIGHT_RESULT);
+  return tightResults ? { ...prompt, counted: { ...prompt.counted, maxResultCharacters } } : prompt;
+}
+
+/**
+ * What a turn's prompt is made of: all up to what was asked, and the turn's own steps. What the host appends meanwhile comes
+ * behind the answer. A message that a clear has put out of the window is answered by itself.
+ */
+function entriesFor(window: readonly TranscriptEntry[], user: MessageEntry): TranscriptEntry[] {
+  const at = window.findIndex(({ id }) => id === user.id);
+  const clear = window.findLastIndex((entry) => isEntryOf(entry, "clear"));
+  const isCarried = compactionInForce(window)?.kept?.some(({ id }) => id === user.id) ?? false;
+  if (user.cleared || (!isCarried && (at < 0 || at < clear))) return aloneIn(window, user);
+  const isOwn = (entry: TranscriptEntry, place: number) =>
+    place <= at || (isMessageEntry(entry) ? entry.of === user.id : true);
+  const own = window.filter(isOwn);
+  const compaction = compactionInForce(own);
+  // One that cut at a message of somebody else's would not be in force without it.
+  return compaction === undefined || own.some(({ id }) => id === compaction.firstKept) ? own : [...window];
+}
+
+function aloneIn(window: readonly TranscriptEntry[], user: MessageEntry): TranscriptEntry[] {
+  const steps = window.filter((entry): entry is MessageEntry => isMessageEntry(entry) && entry.of === user.id);
+  return [user, ...steps].map(({ cleared: _, ...entry }) => entry);
+}

@@ -1,0 +1,35 @@
+import { isEntryOf, type TranscriptEntry, type UndoEntry } from "../core/entry.js";
+import type { SessionRecord } from "../core/record.js";
+import { compactionInForce } from "../core/window.js";
+import type { NewEntry } from "./ledger.js";
+import type { Shell } from "./shell.js";
+
+/** Takes back the last compaction since the last clear, if there is one that has not been taken back. */
+export async function undoCompaction(shell: Shell, record: SessionRecord): Promise<boolean> {
+  if (record.compactions === 0) return false;
+  const entries = await shell.ledger.sinceClear(record);
+  const undo = undoOf(entries);
+  if (undo === undefined) return false;
+  const { key, uuid, lastClear, compactions } = record;
+  const { appended } = await shell.ledger.append(key, (now) =>
+    now.uuid === uuid && now.lastClear === lastClear && now.compactions === compactions ? [undo] : undefined,
+  );
+  if (appended.length === 0) return false;
+  shell.events.emit("compaction.undone", { key, uuid });
+  return true;
+}
+
+function undoOf(entries: readonly TranscriptEntry[]): NewEntry<UndoEntry> | undefined {
+  const last = compactionInForce(entries);
+  if (last === undefined) return undefined;
+  const earlier = entries.slice(0, entries.indexOf(last));
+  const undone = new Set(entries.flatMap((entry) => (isEntryOf(entry, "undo") ? [entry.of] : [])));
+  const previous = earlier.findLastIndex((entry) => isEntryOf(entry, "compaction") && !undone.has(entry.id));
+  const isFlush = (entry: TranscriptEntry) => isEntryOf(entry, "memory-flush") && entry.status === "completed";
+  return {
+    type: "undo",
+    of: last.id,
+    lastCompaction: earlier[previous]?.timestamp ?? null,
+    memoryFlushed: earlier.slice(previous + 1).some(isFlush),
+  };
+}
