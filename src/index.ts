@@ -4,7 +4,7 @@
  * @module
  */
 export * from "./core.js";
-export type { CompactionFault, CompactionOutcome, SummaryFault } from "./session/compaction-outcome.js";
+export type { CompactionFault, CompactionOutcome, SummaryFault } from "./session/compaction/compaction-outcome.js";
 export { loadConfig } from "./session/config-file.js";
 export type {
   CompactionEvent,

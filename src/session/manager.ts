@@ -14,19 +14,19 @@ import { JsonlStorage } from "../storage/jsonl/jsonl-storage.js";
 import type { ListQuery, SessionStorage } from "../storage/storage.js";
 import { loadTokenCounter } from "../tokens/tiktoken.js";
 import { commandOf, runCommand } from "./commands.js";
-import { Compactions } from "./compactions.js";
+import { Compactions } from "./compaction/compactions.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
 import { type Authorize, type ChannelHooks, type Clock, type Logger, type ProviderHooks, SILENT } from "./hooks.js";
 import { takeIn } from "./intake.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { deferred } from "./iterate.js";
 import { Ledger } from "./ledger.js";
-import { ModelWindows } from "./model-windows.js";
 import type { TurnOutcome } from "./outcome.js";
+import { ModelWindows } from "./prompt/model-windows.js";
+import { TokenGauge } from "./prompt/token-gauge.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Arrival, Shell } from "./shell.js";
-import { TokenGauge } from "./token-gauge.js";
 import { TurnQueue } from "./turn-queue.js";
 
 export interface SessionManagerOptions {

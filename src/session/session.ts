@@ -7,15 +7,15 @@ import { describeIssues, type Message, messageSchema, ownFields } from "../core/
 import type { SessionRecord } from "../core/record.js";
 import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
-import type { CompactionOutcome } from "./compaction-outcome.js";
-import { compact } from "./compactor.js";
+import type { CompactionOutcome } from "./compaction/compaction-outcome.js";
+import { compact } from "./compaction/compactor.js";
+import { flushCleared, flushMemory } from "./compaction/memory-flush.js";
+import { undoCompaction } from "./compaction/undo-compaction.js";
 import { deferred } from "./iterate.js";
 import type { Appended, NewEntry } from "./ledger.js";
-import { flushCleared, flushMemory } from "./memory-flush.js";
-import { contextOf, promptOf } from "./prompt.js";
+import { contextOf, promptOf } from "./prompt/prompt.js";
 import type { Shell } from "./shell.js";
 import { type SessionStatus, statusOf } from "./status.js";
-import { undoCompaction } from "./undo-compaction.js";
 
 /** Which messages `history` gives. */
 export interface HistoryRange {

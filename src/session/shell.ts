@@ -2,13 +2,13 @@ import type { SessionsConfig } from "../core/config.js";
 import type { CompiledScopePolicy } from "../core/dm-scope.js";
 import type { CheckedInbound } from "../core/inbound.js";
 import type { SessionKey } from "../core/key.js";
-import type { Compactions } from "./compactions.js";
+import type { Compactions } from "./compaction/compactions.js";
 import type { Events } from "./events.js";
 import type { Authorize, ChannelHooks, Clock, Logger, ProviderHooks } from "./hooks.js";
 import type { Ledger } from "./ledger.js";
-import type { ModelWindows } from "./model-windows.js";
+import type { ModelWindows } from "./prompt/model-windows.js";
+import type { TokenGauge } from "./prompt/token-gauge.js";
 import type { SharedSessions } from "./shared-session.js";
-import type { TokenGauge } from "./token-gauge.js";
 import type { TurnQueue } from "./turn-queue.js";
 
 /** What everything that happens in a session shares: made once by the manager. */

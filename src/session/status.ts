@@ -3,7 +3,7 @@ import type { SessionKey } from "../core/key.js";
 import type { Usage } from "../core/message.js";
 import type { SessionRecord } from "../core/record.js";
 import type { SessionState } from "../core/state.js";
-import { promptOf, promptSize } from "./prompt.js";
+import { promptOf, promptSize } from "./prompt/prompt.js";
 import type { Shell } from "./shell.js";
 
 /** What can be said of a session at a glance. */

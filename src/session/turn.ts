@@ -12,8 +12,8 @@ import { type Generation, generate } from "./generation.js";
 import type { ProviderHooks } from "./hooks.js";
 import type { Appended, NewEntry } from "./ledger.js";
 import { replyOutcome, type TurnOutcome } from "./outcome.js";
+import { TurnPrompt } from "./prompt/turn-prompt.js";
 import type { Arrival, Shell } from "./shell.js";
-import { TurnPrompt } from "./turn-prompt.js";
 import type { Slot } from "./turn-queue.js";
 
 /** The line a message becomes. */

@@ -1,9 +1,9 @@
-import { compactionThresholds } from "../core/compaction-policy.js";
-import type { SessionRecord } from "../core/record.js";
+import { compactionThresholds } from "../../core/compaction-policy.js";
+import type { SessionRecord } from "../../core/record.js";
+import { promptOf } from "../prompt/prompt.js";
+import type { Shell } from "../shell.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
 import { type CompactionRequest, runCompaction } from "./compaction-run.js";
-import { promptOf } from "./prompt.js";
-import type { Shell } from "./shell.js";
 
 /** The one way to a compaction, whatever asks for it. One at a time for each session: who comes second gets the first one's outcome. */
 export function compact(

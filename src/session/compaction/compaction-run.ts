@@ -1,12 +1,12 @@
-import { type CompactionPlan, compactionOf, planCompaction, planStillApplies } from "../core/compaction.js";
-import type { CompactionCause, CompactionEntry } from "../core/entry.js";
-import { isMessageEntry } from "../core/entry.js";
-import type { SessionRecord } from "../core/record.js";
-import { windowOf } from "../core/window.js";
+import { type CompactionPlan, compactionOf, planCompaction, planStillApplies } from "../../core/compaction.js";
+import type { CompactionCause, CompactionEntry } from "../../core/entry.js";
+import { isMessageEntry } from "../../core/entry.js";
+import type { SessionRecord } from "../../core/record.js";
+import { windowOf } from "../../core/window.js";
+import { headSize, type Prompt, promptOf, reportedPart } from "../prompt/prompt.js";
+import type { Shell } from "../shell.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
 import { flushMemory } from "./memory-flush.js";
-import { headSize, type Prompt, promptOf, reportedPart } from "./prompt.js";
-import type { Shell } from "./shell.js";
 import { type Summarised, summarise } from "./summary.js";
 
 export interface CompactionRequest {

@@ -1,17 +1,17 @@
-import type { CompactionPlan } from "../core/compaction.js";
-import { compactionThresholds } from "../core/compaction-policy.js";
-import type { MessageEntry } from "../core/entry.js";
-import { parseSessionKey } from "../core/key.js";
-import type { Usage } from "../core/message.js";
-import { isContextOverflow } from "../core/overflow.js";
-import { summaryMessages, summaryRequests, type Told, tellMessage } from "../core/summary-request.js";
-import { HookError } from "../errors.js";
+import type { CompactionPlan } from "../../core/compaction.js";
+import { compactionThresholds } from "../../core/compaction-policy.js";
+import type { MessageEntry } from "../../core/entry.js";
+import { parseSessionKey } from "../../core/key.js";
+import type { Usage } from "../../core/message.js";
+import { isContextOverflow } from "../../core/overflow.js";
+import { summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
+import { HookError } from "../../errors.js";
+import { NO_REPLY } from "../outcome.js";
+import type { Prompt } from "../prompt/prompt.js";
+import type { Shell } from "../shell.js";
+import { untilAborted } from "../until-aborted.js";
 import { askModel } from "./ask-model.js";
 import type { SummaryFault } from "./compaction-outcome.js";
-import { NO_REPLY } from "./outcome.js";
-import type { Prompt } from "./prompt.js";
-import type { Shell } from "./shell.js";
-import { untilAborted } from "./until-aborted.js";
 
 export type Summarised =
   | { status: "told"; summary: string; tokens: number; model: string | undefined; usage: Usage | undefined }

@@ -1,13 +1,13 @@
-import { type CompactionPolicy, compactionThresholds } from "../core/compaction-policy.js";
-import { agentCompaction, agentModel } from "../core/config.js";
-import { buildContext, type Context, type ContextOptions, headOf } from "../core/context.js";
-import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry } from "../core/entry.js";
-import { parseSessionKey } from "../core/key.js";
-import type { SessionRecord } from "../core/record.js";
-import { effectiveModel } from "../core/state.js";
-import type { PromptSize } from "../core/tokens.js";
-import { windowOf } from "../core/window.js";
-import type { Shell } from "./shell.js";
+import { type CompactionPolicy, compactionThresholds } from "../../core/compaction-policy.js";
+import { agentCompaction, agentModel } from "../../core/config.js";
+import { buildContext, type Context, type ContextOptions, headOf } from "../../core/context.js";
+import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry } from "../../core/entry.js";
+import { parseSessionKey } from "../../core/key.js";
+import type { SessionRecord } from "../../core/record.js";
+import { effectiveModel } from "../../core/state.js";
+import type { PromptSize } from "../../core/tokens.js";
+import { windowOf } from "../../core/window.js";
+import type { Shell } from "../shell.js";
 import type { Counted } from "./token-gauge.js";
 
 /** What the next prompt of a session is made of. */

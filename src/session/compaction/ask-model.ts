@@ -1,10 +1,10 @@
-import { parseSessionKey } from "../core/key.js";
-import { type Message, textOf, type Usage } from "../core/message.js";
-import type { SessionRecord } from "../core/record.js";
-import { HookError } from "../errors.js";
-import { generate } from "./generation.js";
-import type { GenerateRequest } from "./hooks.js";
-import type { Shell } from "./shell.js";
+import { parseSessionKey } from "../../core/key.js";
+import { type Message, textOf, type Usage } from "../../core/message.js";
+import type { SessionRecord } from "../../core/record.js";
+import { HookError } from "../../errors.js";
+import { generate } from "../generation.js";
+import type { GenerateRequest } from "../hooks.js";
+import type { Shell } from "../shell.js";
 
 /** What the model made of a request that is the library's own. */
 export type Asked =

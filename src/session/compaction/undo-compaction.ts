@@ -1,8 +1,8 @@
-import { isEntryOf, type TranscriptEntry, type UndoEntry } from "../core/entry.js";
-import type { SessionRecord } from "../core/record.js";
-import { compactionInForce } from "../core/window.js";
-import type { NewEntry } from "./ledger.js";
-import type { Shell } from "./shell.js";
+import { isEntryOf, type TranscriptEntry, type UndoEntry } from "../../core/entry.js";
+import type { SessionRecord } from "../../core/record.js";
+import { compactionInForce } from "../../core/window.js";
+import type { NewEntry } from "../ledger.js";
+import type { Shell } from "../shell.js";
 
 /** Takes back the last compaction since the last clear, if there is one that has not been taken back. */
 export async function undoCompaction(shell: Shell, record: SessionRecord): Promise<boolean> {

@@ -1,18 +1,18 @@
-import { compactionOf, planDrop } from "../core/compaction.js";
-import { assessCompaction, compactionThresholds } from "../core/compaction-policy.js";
-import type { CompactionCause, MessageEntry, TranscriptEntry } from "../core/entry.js";
-import { isEntryOf, isMessageEntry } from "../core/entry.js";
-import type { Message, Usage } from "../core/message.js";
-import { isPayloadTooLarge } from "../core/overflow.js";
-import { hasMedia } from "../core/shorten.js";
-import { compactionInForce, windowOf } from "../core/window.js";
-import { ContextOverflowError, SessionNotFoundError } from "../errors.js";
-import { compact } from "./compactor.js";
-import type { TurnEvent } from "./events.js";
-import { flushMemory } from "./memory-flush.js";
+import { compactionOf, planDrop } from "../../core/compaction.js";
+import { assessCompaction, compactionThresholds } from "../../core/compaction-policy.js";
+import type { CompactionCause, MessageEntry, TranscriptEntry } from "../../core/entry.js";
+import { isEntryOf, isMessageEntry } from "../../core/entry.js";
+import type { Message, Usage } from "../../core/message.js";
+import { isPayloadTooLarge } from "../../core/overflow.js";
+import { hasMedia } from "../../core/shorten.js";
+import { compactionInForce, windowOf } from "../../core/window.js";
+import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
+import { compact } from "../compaction/compactor.js";
+import { flushMemory } from "../compaction/memory-flush.js";
+import type { TurnEvent } from "../events.js";
+import type { Shell } from "../shell.js";
+import { untilAborted } from "../until-aborted.js";
 import { contextOf, headSize, type Prompt, promptOf, promptSize } from "./prompt.js";
-import type { Shell } from "./shell.js";
-import { untilAborted } from "./until-aborted.js";
 
 // After so many a turn has been kept waiting long enough, and what is left is what cannot be told in a summary.
 const MOST_COMPACTIONS = 3;

@@ -1,12 +1,12 @@
-import type { MemoryFlushEntry } from "../core/entry.js";
-import { isContextOverflow } from "../core/overflow.js";
-import type { SessionRecord } from "../core/record.js";
-import { windowOf } from "../core/window.js";
-import { isSessionError } from "../errors.js";
+import type { MemoryFlushEntry } from "../../core/entry.js";
+import { isContextOverflow } from "../../core/overflow.js";
+import type { SessionRecord } from "../../core/record.js";
+import { windowOf } from "../../core/window.js";
+import { isSessionError } from "../../errors.js";
+import type { NewEntry } from "../ledger.js";
+import { contextOf, type Prompt, promptOf } from "../prompt/prompt.js";
+import type { Shell } from "../shell.js";
 import { type Asked, askModel } from "./ask-model.js";
-import type { NewEntry } from "./ledger.js";
-import { contextOf, type Prompt, promptOf } from "./prompt.js";
-import type { Shell } from "./shell.js";
 
 const FLUSH_PROMPT = [
   "[From the host, not from a person] Older messages of this conversation are about to leave it.",

@@ -1,7 +1,7 @@
-import { agentContextTokens, type SessionsConfig } from "../core/config.js";
-import type { SessionKey } from "../core/key.js";
-import { HookError } from "../errors.js";
-import type { Logger, ProviderHooks } from "./hooks.js";
+import { agentContextTokens, type SessionsConfig } from "../../core/config.js";
+import type { SessionKey } from "../../core/key.js";
+import { HookError } from "../../errors.js";
+import type { Logger, ProviderHooks } from "../hooks.js";
 
 // What most hosted models have had since 2024. A smaller one is found out by its own refusal.
 const DEFAULT_WINDOW = 200_000;

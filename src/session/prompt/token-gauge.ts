@@ -1,10 +1,10 @@
-import { shownMessage } from "../core/context.js";
-import type { MessageEntry } from "../core/entry.js";
-import type { SessionKey } from "../core/key.js";
-import type { Message } from "../core/message.js";
-import { type CountText, maxMessageTokens, messageTexts, textPieces } from "../core/tokens.js";
-import { HookError } from "../errors.js";
-import type { ProviderHooks } from "./hooks.js";
+import { shownMessage } from "../../core/context.js";
+import type { MessageEntry } from "../../core/entry.js";
+import type { SessionKey } from "../../core/key.js";
+import type { Message } from "../../core/message.js";
+import { type CountText, maxMessageTokens, messageTexts, textPieces } from "../../core/tokens.js";
+import { HookError } from "../../errors.js";
+import type { ProviderHooks } from "../hooks.js";
 
 /** Whose messages are counted, and as what they are shown. */
 export interface Counted {
