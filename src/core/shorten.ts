@@ -80,7 +80,7 @@ export function mediaLine(kind: string, media: Record<string, unknown>): string 
   const link = typeof url === "string" && !/^data:/i.test(url) ? url : undefined;
   const known = [filename, name, link].find((one) => typeof one === "string" && one !== "");
   const words = `${kind} ${inLine(typeOfMedia(media))}`.trim();
-  return `[${words} left out to make the prompt smaller${known === undefined ? "" : `: ${inLine(known as string)}`}]`;
+  return `[${words} not shown here${known === undefined ? "" : `: ${inLine(known as string)}`}]`;
 }
 
 /** What a stranger may have chosen, as part of a line. */

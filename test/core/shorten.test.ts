@@ -137,27 +137,27 @@ describe("G21 media are named instead of sent", () => {
     [
       "an image",
       { type: "image", mediaType: "image/png", data, filename: "chart.png" },
-      "[image image/png left out to make the prompt smaller: chart.png]",
+      "[image image/png not shown here: chart.png]",
     ],
     [
       "a file by its address",
       { type: "file", mediaType: "text/csv", url: "https://x.example/a.csv" },
-      "[file text/csv left out to make the prompt smaller: https://x.example/a.csv]",
+      "[file text/csv not shown here: https://x.example/a.csv]",
     ],
     [
       "one without a name",
       { type: "file", mediaType: "text/csv", url: `data:text/csv;base64,${data}` },
-      "[file text/csv left out to make the prompt smaller]",
+      "[file text/csv not shown here]",
     ],
     [
       "a name of several lines",
       { type: "file", mediaType: "a/b", filename: "one\n\u0000two " },
-      "[file a/b left out to make the prompt smaller: one two]",
+      "[file a/b not shown here: one two]",
     ],
     [
       "a name of any length",
       { type: "file", mediaType: "a/b", filename: `${"n".repeat(99)}😀` },
-      `[file a/b left out to make the prompt smaller: ${"n".repeat(99)}]`,
+      `[file a/b not shown here: ${"n".repeat(99)}]`,
     ],
   ])("%s becomes one line", (_what, part, text) => {
     const message: Message = { role: "user", content: [{ type: "text", text: "look" }, part] };
@@ -171,7 +171,7 @@ describe("G21 media are named instead of sent", () => {
     });
   });
 
-  const named = { type: "text", text: "[image image/png left out to make the prompt smaller]" };
+  const named = { type: "text", text: "[image image/png not shown here]" };
   test.each<[string, output: unknown, without: unknown]>([
     [
       "the AI SDK",
