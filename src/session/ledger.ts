@@ -35,6 +35,8 @@ export class Ledger {
   readonly #sources: Sources;
   readonly #events: Events;
   readonly #known = new Set<string>();
+  /** How far from the end the windows of sessions began. */
+  readonly #reaches = new Map<string, number>();
   /** Most entries are written in the same millisecond as another. */
   #latest: { now: number | undefined; text: string } = { now: undefined, text: "" };
 
@@ -98,10 +100,15 @@ export class Ledger {
     const { uuid, compactions } = record;
     if (compactions === 0) return this.sinceClear(record);
     // From the end, further each time, until the compaction and what it kept have been found.
-    for (let reach = FIRST_REACH; ; reach *= 4) {
+    for (let reach = this.#reaches.get(uuid) ?? FIRST_REACH; ; reach *= 4) {
       const tail = await allOf(this.storage.entries(uuid, { last: reach }));
       const begin = windowBeginsAt(tail);
-      if (begin !== undefined || tail.length < reach) return tail.slice(begin ?? 0);
+      if (begin === undefined && tail.length === reach) continue;
+      const window = tail.slice(begin ?? 0);
+      // Next time it will be a little longer, and is found at once.
+      if (this.#reaches.size >= MAX_REACHES) this.#reaches.clear();
+      this.#reaches.set(uuid, Math.max(FIRST_REACH, Math.ceil(window.length * 1.25)));
+      return window;
     }
   }
 
@@ -204,6 +211,8 @@ export class Ledger {
 
 // Many windows are not longer, and more is read in about the time that asking takes.
 const FIRST_REACH = 256;
+
+const MAX_REACHES = 10_000;
 
 async function allOf(found: AsyncIterable<TranscriptEntry>): Promise<TranscriptEntry[]> {
   const entries: TranscriptEntry[] = [];
