@@ -61,6 +61,7 @@ export {
   type CompactionEntry,
   type DeliveryEntry,
   type EntryBase,
+  type FlushAttempt,
   isEntryOf,
   isMessageEntry,
   type MemoryFlushEntry,
@@ -72,6 +73,7 @@ export {
   type TypedEntries,
   type UndoEntry,
   type UnknownEntry,
+  type UsageEntry,
 } from "./core/entry.js";
 export { type HeaderEntry, TRANSCRIPT_VERSION } from "./core/header.js";
 export type { IdentityLinks } from "./core/identity-links.js";

@@ -20,10 +20,9 @@ export const compactionSection = section(
   {
     enabled: z.boolean().optional(),
     strategy: z
-      .union([
-        z.enum(COMPACTION_STRATEGIES),
-        z.custom<Summarize>((value) => typeof value === "function", "expected a function"),
-      ])
+      .union([z.enum(COMPACTION_STRATEGIES), z.custom<Summarize>((value) => typeof value === "function")], {
+        error: `expected ${COMPACTION_STRATEGIES.map((word) => `"${word}"`).join(", ")} or a function`,
+      })
       .optional(),
     model: modelName.optional(),
     reserveTokens: tokens.optional(),

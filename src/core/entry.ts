@@ -75,6 +75,8 @@ export interface CompactionEntry extends EntryBase {
   tokensBefore?: number;
   tokensAfter?: number;
   cause?: CompactionCause;
+  /** The command that asked for it. */
+  of?: string;
   /** How many messages left the window. */
   messages?: number;
   /** The model that wrote the summary, and what that cost. */
@@ -86,9 +88,24 @@ export interface CompactionEntry extends EntryBase {
 export interface UndoEntry extends EntryBase {
   type: "undo";
   of: string;
-  /** The state as it was before that compaction. */
+  /** What the record said before that compaction. */
   lastCompaction: string | null;
-  memoryFlushed: boolean;
+  memoryFlush: FlushAttempt | null;
+}
+
+/** An attempt to flush memory, as a record has it. */
+export interface FlushAttempt {
+  at: string;
+  status: "completed" | "failed";
+  code?: string;
+}
+
+/** What a request of the library's own has cost whose answer was not used. */
+export interface UsageEntry extends EntryBase {
+  type: "usage";
+  purpose: string;
+  usage: Usage;
+  model?: string;
 }
 
 /** The model was asked to save what it must not forget, before a compaction. */
@@ -136,6 +153,7 @@ export type TranscriptEntry =
   | CompactionEntry
   | UndoEntry
   | MemoryFlushEntry
+  | UsageEntry
   | CommandEntry
   | DeliveryEntry
   | UnknownEntry;
@@ -193,8 +211,11 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     type: z.literal("undo"),
     of: z.string(),
     lastCompaction: z.string().nullable(),
-    memoryFlushed: z.boolean(),
+    memoryFlush: z
+      .looseObject({ at: z.string(), status: z.enum(["completed", "failed"]), code: z.string().max(64).optional() })
+      .nullable(),
   }),
+  usage: z.looseObject({ ...base, type: z.literal("usage"), purpose: z.string(), usage: usageSchema }),
   "memory-flush": z.looseObject({
     ...base,
     type: z.literal("memory-flush"),
@@ -277,6 +298,7 @@ export interface TypedEntries {
   compaction: CompactionEntry;
   undo: UndoEntry;
   "memory-flush": MemoryFlushEntry;
+  usage: UsageEntry;
   command: CommandEntry;
   delivery: DeliveryEntry;
 }

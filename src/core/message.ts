@@ -26,6 +26,17 @@ export interface Usage {
   cacheWrite?: number;
 }
 
+/** What two calls have cost together. */
+export function addUsage(one: Usage | undefined, other: Usage | undefined): Usage | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return {
+    input: one.input + other.input,
+    output: one.output + other.output,
+    cacheRead: (one.cacheRead ?? 0) + (other.cacheRead ?? 0),
+    cacheWrite: (one.cacheWrite ?? 0) + (other.cacheWrite ?? 0),
+  };
+}
+
 const id = z.string().min(1);
 
 // Loose objects: a field this version does not know is kept, because a newer one or the host wrote it for a reason.

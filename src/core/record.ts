@@ -1,4 +1,12 @@
-import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry, type TurnEntry } from "./entry.js";
+import {
+  type FlushAttempt,
+  isEntryOf,
+  isMessageEntry,
+  type MemoryFlushEntry,
+  type MessageEntry,
+  type TranscriptEntry,
+  type TurnEntry,
+} from "./entry.js";
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import type { Usage } from "./message.js";
@@ -31,7 +39,7 @@ export interface SessionRecord {
   /** Compactions since the last clear, without those undone. */
   compactions: number;
   /** The last attempt to flush memory since the last compaction or clear. */
-  memoryFlush: { at: string; status: "completed" | "failed"; code?: string } | null;
+  memoryFlush: FlushAttempt | null;
   /** What all calls of the model have cost together, in tokens. Never the size of anything. */
   usageTotal: Required<Usage>;
   /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */
@@ -111,23 +119,29 @@ function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
       ...UNKNOWN_SIZE,
     };
   if (isEntryOf(entry, "memory-flush")) {
-    const { timestamp: at, status, error, cleared } = entry;
     const usageTotal = total(record.usageTotal, entry.usage);
-    if (cleared) return { ...record, usageTotal };
-    const memoryFlush = { at, status, ...(error === undefined ? {} : { code: error.code.slice(0, MAX_CODE) }) };
-    return { ...record, state, memoryFlush, usageTotal };
+    if (entry.cleared) return { ...record, usageTotal };
+    return { ...record, state, memoryFlush: attemptOf(entry), usageTotal };
   }
   if (isEntryOf(entry, "compaction")) {
     const size = { contextTokens: entry.tokensAfter ?? null, contextEntry: entry.id };
     const usageTotal = total(record.usageTotal, entry.usage);
     return { ...record, state, ...size, compactions: record.compactions + 1, memoryFlush: null, usageTotal };
   }
-  if (isEntryOf(entry, "undo"))
-    return { ...record, state, compactions: Math.max(0, record.compactions - 1), ...UNKNOWN_SIZE };
+  if (isEntryOf(entry, "undo")) {
+    const { memoryFlush } = entry;
+    return { ...record, state, memoryFlush, compactions: Math.max(0, record.compactions - 1), ...UNKNOWN_SIZE };
+  }
+  if (isEntryOf(entry, "usage")) return { ...record, usageTotal: total(record.usageTotal, entry.usage) };
   return state === record.state ? record : { ...record, state };
 }
 
 const UNKNOWN_SIZE = { contextTokens: null, contextEntry: null };
+
+/** What a record keeps of a flush. */
+export function attemptOf({ timestamp: at, status, error }: MemoryFlushEntry): FlushAttempt {
+  return { at, status, ...(error === undefined ? {} : { code: error.code.slice(0, MAX_CODE) }) };
+}
 
 // Longer than any code of this library's; a file may hold anything.
 const MAX_CODE = 32;
@@ -175,8 +189,8 @@ export function foldState(state: SessionState, entry: TranscriptEntry): SessionS
   if (isEntryOf(entry, "state")) return applyPatch(state, entry.patch);
   if (isEntryOf(entry, "compaction")) return { ...state, lastCompaction: entry.timestamp, memoryFlushed: false };
   if (isEntryOf(entry, "undo")) {
-    const { lastCompaction, memoryFlushed } = entry;
-    return { ...state, lastCompaction, memoryFlushed };
+    const { lastCompaction, memoryFlush } = entry;
+    return { ...state, lastCompaction, memoryFlushed: memoryFlush?.status === "completed" };
   }
   // What was saved of a conversation that was cleared says nothing about the next one.
   if (isEntryOf(entry, "clear")) return state.memoryFlushed ? { ...state, memoryFlushed: false } : state;

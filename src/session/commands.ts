@@ -58,10 +58,10 @@ export async function runCommand(shell: Shell, arrival: Arrival, command: Comman
 async function compactNow(
   shell: Shell,
   key: SessionKey,
-  { uuid, compact: { instructions } = {} }: Done,
+  { uuid, of, compact: { instructions } = {} }: Done,
   signal: AbortSignal,
 ): Promise<string> {
-  return compactionReply(await compact(shell, { key, uuid }, { cause: "command", instructions, signal }));
+  return compactionReply(await compact(shell, { key, uuid }, { cause: "command", of, instructions, signal }));
 }
 
 /** A command that has been carried out. */

@@ -1,7 +1,13 @@
-import type { TranscriptEntry } from "../core/entry.js";
-import { isEntryOf, isMessageEntry, type MessageEntry } from "../core/entry.js";
+import {
+  type CommandEntry,
+  isEntryOf,
+  isMessageEntry,
+  type MessageEntry,
+  type TranscriptEntry,
+} from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
 import { textOf, type Usage } from "../core/message.js";
+import { compactionReply } from "./compaction/compaction-outcome.js";
 
 /** What became of an inbound message. A failed provider, storage or channel rejects instead, after the turn's end is stored. */
 export type TurnOutcome =
@@ -38,7 +44,7 @@ export function replyOutcome(key: SessionKey, messages: MessageEntry[], usage: U
 export function storedOutcome(key: SessionKey, entries: readonly TranscriptEntry[]): TurnOutcome | undefined {
   const [first, ...later] = entries;
   if (first === undefined) return undefined;
-  if (isEntryOf(first, "command")) return { status: "command", key, text: first.reply };
+  if (isEntryOf(first, "command")) return { status: "command", key, text: commandReply(first, later) };
   if (isMessageEntry(first) && !first.turn)
     return { status: "ignored", key, reason: first.unanswered ?? "not-mentioned" };
   const produced: MessageEntry[] = [];
@@ -51,6 +57,14 @@ export function storedOutcome(key: SessionKey, entries: readonly TranscriptEntry
     }
   }
   return undefined;
+}
+
+// What came of a compaction was not known yet when the command was noted down.
+function commandReply({ id, reply }: CommandEntry, later: readonly TranscriptEntry[]): string {
+  const compaction = later.find((entry) => isEntryOf(entry, "compaction") && entry.of === id);
+  if (compaction === undefined || !isEntryOf(compaction, "compaction")) return reply;
+  const { messages = 0, tokensBefore = 0, tokensAfter = 0 } = compaction;
+  return compactionReply({ status: "compacted", messages, tokensBefore, tokensAfter });
 }
 
 function partialText(messages: readonly MessageEntry[]): string {

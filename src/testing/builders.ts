@@ -60,7 +60,7 @@ export function builders(start = Date.UTC(2026, 2, 18, 10)): Builders {
     state: (patch) => ({ type: "state", ...base(), patch }),
     clear: () => ({ type: "clear", ...base() }),
     compaction: (summary, firstKept, more = {}) => ({ type: "compaction", ...base(), summary, firstKept, ...more }),
-    undo: (of) => ({ type: "undo", ...base(), of, lastCompaction: null, memoryFlushed: false }),
+    undo: (of) => ({ type: "undo", ...base(), of, lastCompaction: null, memoryFlush: null }),
     memoryFlush: (status = "completed") => ({ type: "memory-flush", ...base(), status }),
     turn: (of, status = "completed") => ({ type: "turn", ...base(), of, status }),
   };

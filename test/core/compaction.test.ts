@@ -370,7 +370,7 @@ describe("laws", () => {
 });
 
 function undoing({ id: of }: TranscriptEntry): TranscriptEntry {
-  return { type: "undo", id: `undo ${of}`, timestamp: "", of, lastCompaction: null, memoryFlushed: false };
+  return { type: "undo", id: `undo ${of}`, timestamp: "", of, lastCompaction: null, memoryFlush: null };
 }
 
 /** Each result with the message of its call: the last one of its id before it. */

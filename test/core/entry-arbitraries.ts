@@ -90,7 +90,7 @@ const bookkeeping: fc.Arbitrary<Unnamed> = fc.oneof(
     timestamp,
     of: anyId,
     lastCompaction: fc.constantFrom(null, "2026-03-18T10:00:00Z"),
-    memoryFlushed: fc.boolean(),
+    memoryFlush: fc.constantFrom(null, { at: "2026-03-18T10:00:00Z", status: "completed" as const }),
   }),
   fc.record({
     type: fc.constant("memory-flush"),

@@ -161,8 +161,12 @@ test("G12 a flush counts for one cycle: until the next compaction, undone or not
   const compacted = project(flushed, [b.compaction("S", "e0001")]);
   expect(compacted).toMatchObject({ state: { memoryFlushed: false }, memoryFlush: null, compactions: 1 });
   expect(project(flushed, [b.clear()])).toMatchObject({ state: { memoryFlushed: false }, memoryFlush: null });
-  const undone = project(compacted, [{ ...b.undo("e0003"), memoryFlushed: true }]);
-  expect(undone).toMatchObject({ state: { memoryFlushed: true, lastCompaction: null }, compactions: 0 });
+  const undone = project(compacted, [{ ...b.undo("e0003"), memoryFlush: flushed.memoryFlush }]);
+  expect(undone).toMatchObject({
+    state: { memoryFlushed: true, lastCompaction: null },
+    memoryFlush: flushed.memoryFlush,
+    compactions: 0,
+  });
   const failed = { ...b.memoryFlush("failed"), error: { code: "HOOK" } };
   expect(project(fresh(), [failed])).toMatchObject({
     state: { memoryFlushed: false },

@@ -1,5 +1,5 @@
 import { parseSessionKey } from "../../core/key.js";
-import { type Message, textOf, type Usage } from "../../core/message.js";
+import { addUsage, type Message, textOf, type Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
 import { HookError } from "../../errors.js";
 import { generate } from "../generation.js";
@@ -31,6 +31,7 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   const operation = `generate (${purpose})`;
   if (provider === undefined)
     return { ended: "failed", error: new HookError("No provider was given to the manager.", { operation, key }) };
+  let usage: Usage | undefined;
   const late = AbortSignal.timeout(timeoutSeconds * 1000);
   const generation = await generate({
     provider,
@@ -45,11 +46,14 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
       signal: AbortSignal.any([signal, late]),
     },
     onText: () => {},
-    store: async () => {},
+    store: async (_step, cost) => {
+      usage = addUsage(usage, cost);
+    },
     onLateFailure: () => logger.debug({ key, purpose }, "the provider failed after it was given up"),
   });
   if (generation.ended === "answered") {
-    const { messages: answer, usage, stopReason } = generation.answer;
+    const { messages: answer, stopReason } = generation.answer;
+    usage = addUsage(usage, generation.answer.usage);
     const text = answer.at(-1)?.role === "assistant" ? textOf(answer.at(-1) as Message) : "";
     return { ended: "answered", text: text.trim(), usage, stopReason };
   }

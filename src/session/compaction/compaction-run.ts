@@ -1,6 +1,7 @@
 import { type CompactionPlan, compactionOf, planCompaction, planStillApplies } from "../../core/compaction.js";
 import type { CompactionCause, CompactionEntry } from "../../core/entry.js";
 import { isMessageEntry } from "../../core/entry.js";
+import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
 import { windowOf } from "../../core/window.js";
 import { headSize, type Prompt, promptOf, reportedPart } from "../prompt/prompt.js";
@@ -12,6 +13,8 @@ import { type Summarised, summarise } from "./summary.js";
 export interface CompactionRequest {
   cause: CompactionCause;
   instructions?: string | undefined;
+  /** The command that asked for it. */
+  of?: string | undefined;
   signal: AbortSignal;
   /** The window to fit, where that is known to be smaller than the model's. In tokens. */
   limit?: number | undefined;
@@ -36,21 +39,43 @@ export async function runCompaction(
   meant: Pick<SessionRecord, "key" | "uuid">,
   request: CompactionRequest,
 ): Promise<CompactionOutcome> {
+  const { signal } = request;
+  if (signal.aborted) return ABORTED;
   const first = await plan(shell, meant, request);
   if (first === undefined) return { status: "unchanged", reason: "nothing-to-compact" };
   const { policy, record } = first.prompt;
   if (policy.memoryFlush.enabled && !record.state.memoryFlushed) {
-    const flush = await flushMemory(shell, meant, request.signal);
-    if (flush.status === "aborted") return { status: "unchanged", reason: "aborted" };
+    const flush = await flushMemory(shell, meant, signal);
+    if (flush.status === "aborted") return ABORTED;
     if (flush.status === "failed" && policy.memoryFlush.onFailure === "block")
       return { status: "failed", reason: "memory-flush-failed", error: flush.error };
   }
   const planned = await plan(shell, meant, request);
   if (planned === undefined) return { status: "unchanged", reason: "superseded" };
   const told = await tell(shell, planned, request);
-  if (told.status === "aborted") return { status: "unchanged", reason: "aborted" };
-  if (told.status === "failed") return told;
-  return commit(shell, planned, told, request.cause);
+  const outcome = await useOf(shell, planned, told, request);
+  if (outcome.status !== "compacted" && "usage" in told) await noteCost(shell, planned, told);
+  return outcome;
+}
+
+const ABORTED: CompactionOutcome = { status: "unchanged", reason: "aborted" };
+
+function useOf(shell: Shell, planned: Planned, told: Told, request: CompactionRequest): Promise<CompactionOutcome> {
+  if (told.status === "failed") {
+    const { reason, error } = told;
+    return Promise.resolve({ status: "failed", reason, ...(error === undefined ? {} : { error }) });
+  }
+  if (told.status === "aborted" || request.signal.aborted) return Promise.resolve(ABORTED);
+  return commit(shell, planned, told, request);
+}
+
+// What was paid for is counted, whether it could be used or not.
+async function noteCost(shell: Shell, { prompt }: Planned, { usage }: { usage?: Usage | undefined }): Promise<void> {
+  if (usage === undefined) return;
+  const { key, uuid } = prompt.record;
+  await shell.ledger.append(key, (now) =>
+    now.uuid === uuid ? [{ type: "usage", purpose: "summary", usage }] : undefined,
+  );
 }
 
 async function plan(
@@ -96,20 +121,25 @@ function isWorthwhile({ tokensBefore, tokensAfter }: CompactionPlan, head: numbe
   return tokensBefore - tokensAfter >= (tokensBefore + head) * minReduction;
 }
 
-type Told = Extract<Summarised, { status: "told" }> | { status: "dropped" };
+type Usable = Extract<Summarised, { status: "told" }> | { status: "dropped" };
+
+type Told =
+  | Usable
+  | Exclude<Summarised, { status: "told" }>
+  | { status: "failed"; reason: "too-little-gained"; error?: undefined; usage: Usage | undefined };
 
 async function tell(
   shell: Shell,
   { prompt, plan: made, head }: Planned,
   { instructions, signal }: CompactionRequest,
-): Promise<Told | Exclude<Summarised, { status: "told" }> | Extract<CompactionOutcome, { status: "failed" }>> {
+): Promise<Told> {
   if (prompt.policy.strategy === "drop") return { status: "dropped" };
   const told = await summarise(shell, prompt, made, { instructions, signal });
   if (told.status !== "told") return told;
   const before = made.tokensBefore + head;
   return before - (made.tokensAfter + told.tokens) >= before * prompt.policy.minReduction
     ? told
-    : { status: "failed", reason: "too-little-gained" };
+    : { status: "failed", reason: "too-little-gained", usage: told.usage };
 }
 
 // The window may be read and found unmoved, and move before the entry is written: then it is looked at again.
@@ -118,8 +148,8 @@ const TRIES = 8;
 async function commit(
   shell: Shell,
   { prompt: planned, plan: made, overhead }: Planned,
-  told: Told,
-  cause: CompactionCause,
+  told: Usable,
+  { cause, of }: CompactionRequest,
 ): Promise<CompactionOutcome> {
   const { key, uuid } = planned.record;
   const summary = told.status === "told" ? told.summary : undefined;
@@ -140,6 +170,7 @@ async function commit(
               tokensBefore,
               tokensAfter,
               cause,
+              ...(of === undefined ? {} : { of }),
               ...(told.status === "told" && told.model !== undefined ? { model: told.model } : {}),
               ...(told.status === "told" && told.usage !== undefined ? { usage: told.usage } : {}),
             },

@@ -2,7 +2,7 @@ import type { CompactionPlan } from "../../core/compaction.js";
 import { compactionThresholds } from "../../core/compaction-policy.js";
 import type { MessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
-import type { Usage } from "../../core/message.js";
+import { addUsage, type Usage } from "../../core/message.js";
 import { isContextOverflow } from "../../core/overflow.js";
 import { summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
 import { HookError } from "../../errors.js";
@@ -15,8 +15,8 @@ import type { SummaryFault } from "./compaction-outcome.js";
 
 export type Summarised =
   | { status: "told"; summary: string; tokens: number; model: string | undefined; usage: Usage | undefined }
-  | { status: "failed"; reason: SummaryFault; error?: unknown }
-  | { status: "aborted" };
+  | { status: "failed"; reason: SummaryFault; error?: unknown; usage?: Usage | undefined }
+  | { status: "aborted"; usage?: Usage | undefined };
 
 // What takes the place of pages of conversation is longer than an "ok" in any language.
 const SHORTEST_SUMMARY = 10;
@@ -96,13 +96,13 @@ async function inRequests(shell: Shell, prompt: Prompt, making: Making): Promise
       timeoutSeconds: policy.timeoutSeconds,
       signal,
     });
-    if (asked.ended === "aborted") return { status: "aborted" };
-    if (asked.ended === "failed") return { status: "failed", reason: "provider-failed", error: asked.error };
-    usage = sum(usage, asked.usage);
+    if (asked.ended === "aborted") return { status: "aborted", usage };
+    if (asked.ended === "failed") return { status: "failed", reason: "provider-failed", error: asked.error, usage };
+    usage = addUsage(usage, asked.usage);
     const fault = faultOf(asked.text, asked.stopReason);
-    if (fault !== undefined) return { status: "failed", reason: fault };
+    if (fault !== undefined) return { status: "failed", reason: fault, usage };
     tokens = await shell.gauge.size({ role: "user", content: asked.text }, counted);
-    if (tokens > most) return { status: "failed", reason: "summary-too-long" };
+    if (tokens > most) return { status: "failed", reason: "summary-too-long", usage };
     previousSummary = asked.text;
   }
   return { status: "told", summary: previousSummary ?? "", tokens, model, usage };
@@ -157,13 +157,3 @@ function faultOf(summary: string, stopReason: string | undefined): SummaryFault 
 }
 
 const CUT_OFF: ReadonlySet<string> = new Set(["length", "max_tokens", "MAX_TOKENS", "aborted", "error"]);
-
-function sum(one: Usage | undefined, other: Usage | undefined): Usage | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return {
-    input: one.input + other.input,
-    output: one.output + other.output,
-    cacheRead: (one.cacheRead ?? 0) + (other.cacheRead ?? 0),
-    cacheWrite: (one.cacheWrite ?? 0) + (other.cacheWrite ?? 0),
-  };
-}

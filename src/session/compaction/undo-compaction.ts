@@ -1,5 +1,5 @@
-import { isEntryOf, type TranscriptEntry, type UndoEntry } from "../../core/entry.js";
-import type { SessionRecord } from "../../core/record.js";
+import { isEntryOf, type MemoryFlushEntry, type TranscriptEntry, type UndoEntry } from "../../core/entry.js";
+import { attemptOf, type SessionRecord } from "../../core/record.js";
 import { compactionInForce } from "../../core/window.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
@@ -25,11 +25,13 @@ function undoOf(entries: readonly TranscriptEntry[]): NewEntry<UndoEntry> | unde
   const earlier = entries.slice(0, entries.indexOf(last));
   const undone = new Set(entries.flatMap((entry) => (isEntryOf(entry, "undo") ? [entry.of] : [])));
   const previous = earlier.findLastIndex((entry) => isEntryOf(entry, "compaction") && !undone.has(entry.id));
-  const isFlush = (entry: TranscriptEntry) => isEntryOf(entry, "memory-flush") && entry.status === "completed";
+  const attempt = earlier.findLast(
+    (entry, at) => at > previous && isEntryOf(entry, "memory-flush") && !entry.cleared,
+  ) as MemoryFlushEntry | undefined;
   return {
     type: "undo",
     of: last.id,
     lastCompaction: earlier[previous]?.timestamp ?? null,
-    memoryFlushed: earlier.slice(previous + 1).some(isFlush),
+    memoryFlush: attempt === undefined ? null : attemptOf(attempt),
   };
 }

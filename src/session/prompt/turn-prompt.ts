@@ -4,7 +4,7 @@ import type { CompactionCause, MessageEntry, TranscriptEntry } from "../../core/
 import { isEntryOf, isMessageEntry } from "../../core/entry.js";
 import type { Message, Usage } from "../../core/message.js";
 import { isPayloadTooLarge } from "../../core/overflow.js";
-import { hasMedia } from "../../core/shorten.js";
+import { hasMedia, shortenMessage } from "../../core/shorten.js";
 import { compactionInForce, windowOf } from "../../core/window.js";
 import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
@@ -51,6 +51,8 @@ export class TurnPrompt {
   #compactions = 0;
   #mayCompact = true;
   #timesDropped = 0;
+  /** How many messages the window had when the prompt was last built. */
+  #sent = 0;
 
   constructor(shell: Shell, turn: PromptedTurn) {
     this.#shell = shell;
@@ -82,6 +84,7 @@ export class TurnPrompt {
     this.#attempts += 1;
     events.emit("context.overflow", { ...about, attempt: this.#attempts, tokens, contextWindow, payload });
     if (payload && (await this.#leaveOutMedia(prompt))) return;
+    if (!payload && this.#attempts <= MOST_COMPACTIONS && this.#cutsWhatWasRecorded(prompt)) return;
     if (policy.enabled && (await this.#compact("overflow", Math.floor(Math.min(tokens, contextWindow) * 0.9)))) return;
     if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true })) return;
     while (this.#timesDropped < SHARES.length) {
@@ -163,6 +166,14 @@ export class TurnPrompt {
     return this.#mayCompact;
   }
 
+  // What the loop of the provider sent last had the whole of what its tools have just returned. The next prompt has not.
+  #cutsWhatWasRecorded(prompt: Prompt): boolean {
+    const { messages } = windowOf(prompt.entries);
+    const recorded = messages.slice(this.#sent);
+    this.#sent = messages.length;
+    return recorded.some((message) => shortenMessage(message, prompt.counted) !== message);
+  }
+
   async #leaveOutMedia(prompt: Prompt): Promise<boolean> {
     const { media } = this.#reduction;
     const { messages } = windowOf(prompt.entries);
@@ -187,6 +198,7 @@ export class TurnPrompt {
 
   async #build(prompt: Prompt): Promise<Message[]> {
     const { media } = this.#reduction;
+    this.#sent = windowOf(prompt.entries).messages.length;
     const reduced = await this.#reduced(prompt, this.#reduction);
     return contextOf(reduced, { media }).messages;
   }
