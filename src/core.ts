@@ -34,6 +34,7 @@ export {
   type SummarizeRequest,
 } from "./core/compaction-policy.js";
 export {
+  type AgentSettings,
   type AgentSettingsInput,
   agentCompaction,
   type ContextTokens,
@@ -41,8 +42,6 @@ export {
   parseConfig,
   type SessionsConfig,
   type SessionsConfigInput,
-  VISIBILITIES,
-  type Visibility,
 } from "./core/config.js";
 export { buildContext, type Context, type ContextOptions, type MessageOptions } from "./core/context.js";
 export {
@@ -66,7 +65,6 @@ export {
   isMessageEntry,
   type MemoryFlushEntry,
   type MessageEntry,
-  readEntry,
   type StateEntry,
   type TranscriptEntry,
   type TurnEntry,
@@ -89,9 +87,20 @@ export {
 export { type ContentPart, type Message, textOf, type Usage } from "./core/message.js";
 export { isContextOverflow, isPayloadTooLarge, type OverflowOptions } from "./core/overflow.js";
 export type { OverflowPattern } from "./core/overflow-patterns.js";
+export { readEntry } from "./core/read-entry.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
 export { type CountText, countMessageTokens, maxMessageTokens, type PromptSize } from "./core/tokens.js";
+export {
+  type AgentToAgent,
+  type AgentToolsConfig,
+  type SandboxConfig,
+  type SubagentsConfig,
+  type ToolsConfig,
+  VISIBILITIES,
+  type Visibility,
+} from "./core/tools-config.js";
+export { type Access, canAccess, type SessionRef, visibilityOf } from "./core/visibility.js";
 export { type Window, windowBeginsAt, windowOf } from "./core/window.js";
 export * from "./errors.js";

@@ -9,10 +9,19 @@ import { compileIdentityLinks, type IdentityLinks } from "./identity-links.js";
 import { isAgentId } from "./key.js";
 import type { SendPolicy } from "./send-policy.js";
 import { modelName } from "./state.js";
-
-/** How far an agent's session tools may look, from narrow to wide. */
-export const VISIBILITIES = ["self", "tree", "agent", "all"] as const;
-export type Visibility = (typeof VISIBILITIES)[number];
+import {
+  type AgentToAgent,
+  type AgentToolsConfig,
+  agentSandboxSection,
+  agentSubagentsSection,
+  agentToolsSection,
+  type SandboxConfig,
+  type SubagentsConfig,
+  sandboxSection,
+  subagentsSection,
+  type ToolsConfig,
+  toolsSection,
+} from "./tools-config.js";
 
 /** The settings of `openclaw.json` that are this library's, with their defaults filled in. */
 export interface SessionsConfig {
@@ -27,11 +36,23 @@ export interface SessionsConfig {
     sendPolicy?: SendPolicy;
   };
   agents: {
-    defaults: { model?: string } & ContextTokens & { compaction: CompactionPolicy };
-    list: ({ id: string; default?: boolean; model?: string } & ContextTokens & { compaction?: CompactionSettings })[];
+    defaults: { model?: string } & ContextTokens & {
+        compaction: CompactionPolicy;
+        sandbox: SandboxConfig;
+        subagents: SubagentsConfig;
+      };
+    list: ({ id: string; default?: boolean; model?: string } & ContextTokens & AgentSettings)[];
   };
   messages: { queue: { /** Messages that may wait for one session, at least 1. Default 100. */ cap: number } };
-  tools: { sessions: { /** Default `tree`. */ visibility: Visibility } };
+  tools: ToolsConfig;
+}
+
+/** Settings of one agent; what is left out is as for all. */
+export interface AgentSettings {
+  compaction?: CompactionSettings;
+  tools?: AgentToolsConfig;
+  sandbox?: Partial<SandboxConfig>;
+  subagents?: Pick<Partial<SubagentsConfig>, "allowAgents" | "model">;
 }
 
 /** Settings as a host writes them: every one may be left out, and others' settings may stand beside them. */
@@ -45,12 +66,22 @@ export interface SessionsConfigInput {
     [other: string]: unknown;
   };
   agents?: {
-    defaults?: AgentSettingsInput;
-    list?: readonly (AgentSettingsInput & { id: string; default?: boolean })[];
+    defaults?: AgentSettingsInput & { subagents?: Partial<SubagentsConfig> & { [other: string]: unknown } };
+    list?: readonly (AgentSettingsInput & {
+      id: string;
+      default?: boolean;
+      tools?: AgentToolsConfig & { [other: string]: unknown };
+      subagents?: AgentSettings["subagents"] & { [other: string]: unknown };
+    })[];
     [other: string]: unknown;
   };
   messages?: { queue?: { cap?: number; [other: string]: unknown }; [other: string]: unknown };
-  tools?: { sessions?: { visibility?: Visibility; [other: string]: unknown }; [other: string]: unknown };
+  tools?: {
+    sessions?: Partial<ToolsConfig["sessions"]> & { [other: string]: unknown };
+    agentToAgent?: Partial<AgentToAgent> & { [other: string]: unknown };
+    deny?: readonly string[];
+    [other: string]: unknown;
+  };
   [other: string]: unknown;
 }
 
@@ -61,6 +92,7 @@ export type ModelSetting = string | { primary?: string; [other: string]: unknown
 export interface AgentSettingsInput extends ContextTokens {
   model?: ModelSetting;
   compaction?: CompactionSettings & { [other: string]: unknown };
+  sandbox?: Partial<SandboxConfig> & { [other: string]: unknown };
   [other: string]: unknown;
 }
 
@@ -115,7 +147,13 @@ const windowTokens = z.int().min(1);
 
 const agentDefaults = section(
   "agents.defaults",
-  { model: modelSetting.optional(), contextTokens: windowTokens.optional(), compaction: compactionSection.optional() },
+  {
+    model: modelSetting.optional(),
+    contextTokens: windowTokens.optional(),
+    compaction: compactionSection.optional(),
+    sandbox: sandboxSection.prefault({}),
+    subagents: subagentsSection.prefault({}),
+  },
   ["models"],
 ).transform(({ compaction, ...rest }, context) => {
   const filled = fillCompaction((compaction ?? {}) as CompactionSettings, rest.contextTokens);
@@ -131,6 +169,9 @@ const agent = section(
     model: modelSetting.optional(),
     contextTokens: windowTokens.optional(),
     compaction: compactionSection.optional(),
+    tools: agentToolsSection.optional(),
+    sandbox: agentSandboxSection.optional(),
+    subagents: agentSubagentsSection.optional(),
   },
   ["models"],
 ).check(({ value, issues }) => {
@@ -143,9 +184,7 @@ const rootSettings = {
   messages: section("messages", {
     queue: section("messages.queue", { cap: z.int().min(1).default(DEFAULT_QUEUE_CAP) }).prefault({}),
   }).prefault({}),
-  tools: section("tools", {
-    sessions: section("tools.sessions", { visibility: z.enum(VISIBILITIES).default("tree") }).prefault({}),
-  }).prefault({}),
+  tools: toolsSection.prefault({}),
 };
 
 const configSchema = section("", rootSettings, ["agent", "hooks", "imessage"]);

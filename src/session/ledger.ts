@@ -1,6 +1,7 @@
 import type { TranscriptEntry } from "../core/entry.js";
-import { isEntryOf, isMessageEntry, type MessageEntry, readEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry, type MessageEntry } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
+import { readEntry } from "../core/read-entry.js";
 import { initialRecord, type SessionRecord } from "../core/record.js";
 import { windowBeginsAt } from "../core/window.js";
 import { appendingUpdater } from "../storage/appending.js";

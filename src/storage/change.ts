@@ -1,6 +1,7 @@
-import { isEntryOf, isMessageEntry, readEntry, type TranscriptEntry } from "../core/entry.js";
+import { isEntryOf, isMessageEntry, type TranscriptEntry } from "../core/entry.js";
 import { cloneJson, copyJson, jsonBytes, sameJson } from "../core/json.js";
 import type { SessionKey } from "../core/key.js";
+import { readEntry } from "../core/read-entry.js";
 import { initialRecord, project, type SessionRecord } from "../core/record.js";
 import { MAX_EXTRA_BYTES } from "../core/state.js";
 import { StorageError } from "../errors.js";

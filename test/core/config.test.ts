@@ -24,11 +24,23 @@ const DEFAULTS = {
         timeoutSeconds: 300,
         memoryFlush: { enabled: true, softThresholdTokens: 4000, onFailure: "continue", onClear: false },
       },
+      sandbox: { mode: "off", sessionToolsVisibility: "spawned" },
+      subagents: {
+        maxSpawnDepth: 1,
+        maxChildrenPerAgent: 5,
+        maxConcurrent: 8,
+        allowAgents: [],
+        runTimeoutSeconds: 0,
+      },
     },
     list: [],
   },
   messages: { queue: { cap: 100 } },
-  tools: { sessions: { visibility: "tree" } },
+  tools: {
+    sessions: { visibility: "tree", maxHops: 5, maxSendsPerMinute: 30 },
+    agentToAgent: { enabled: false, allow: [] },
+    deny: [],
+  },
 };
 
 test.each([undefined, null, {}, { session: {}, agents: {}, tools: {}, messages: {} }])(
@@ -73,8 +85,11 @@ describe("a real openclaw.json", () => {
             ...REAL.agents.defaults.compaction,
             memoryFlush: { ...DEFAULT_COMPACTION.memoryFlush, ...REAL.agents.defaults.compaction.memoryFlush },
           },
+          sandbox: DEFAULTS.agents.defaults.sandbox,
+          subagents: DEFAULTS.agents.defaults.subagents,
         },
       },
+      tools: { ...REAL.tools, sessions: { ...DEFAULTS.tools.sessions, ...REAL.tools.sessions } },
     });
   });
 

@@ -1,5 +1,6 @@
-import { isEntryOf, readEntry, type TranscriptEntry } from "../../../core/entry.js";
+import { isEntryOf, type TranscriptEntry } from "../../../core/entry.js";
 import { type HeaderEntry, readHeader, TRANSCRIPT_VERSION } from "../../../core/header.js";
+import { readEntry } from "../../../core/read-entry.js";
 import type { SessionRecord } from "../../../core/record.js";
 import { isRecord } from "../../record-shape.js";
 import { type Framed, parseFramed, trim } from "./frame.js";
