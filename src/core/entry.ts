@@ -30,7 +30,7 @@ export interface MessageEntry extends Message, EntryBase {
   cleared?: true;
   /** Stays in the window as it is, whatever a compaction takes out. */
   pinned?: true;
-  /** The provider read far less than it was sent, so its `usage` says nothing about the size of the window. */
+  /** The provider was sent, or read, less than the window holds, so its `usage` says nothing of the window's size. */
   truncated?: true;
 }
 

@@ -96,7 +96,7 @@ export class SessionManager implements AsyncDisposable {
       queue: new TurnQueue(config.messages.queue.cap),
       shared: new SharedSessions(scope, events),
       gauge: new TokenGauge(async () => (await loadTokenCounter()).countText, options.provider),
-      windows: new ModelWindows(config, options.provider, logger),
+      windows: new ModelWindows(config, options.provider, logger, clock),
       compactions: new Compactions(),
       provider: options.provider,
       channels: options.channels ?? {},

@@ -40,6 +40,7 @@ export class Turn {
   #begun!: SessionRecord;
   #user!: MessageEntry;
   #truncated = false;
+  #storing: Promise<unknown> = Promise.resolve();
 
   constructor(shell: Shell, arrival: Arrival, slot: Slot, claim: Claim, signal: AbortSignal) {
     this.#shell = shell;
@@ -85,20 +86,27 @@ export class Turn {
         key: this.#arrival.key,
       });
     }
-    const { user, signal } = { user: this.#user, signal: this.#signal };
-    const prompt = new TurnPrompt(this.#shell, { about: this.#about(), user, signal });
+    const prompt = new TurnPrompt(this.#shell, { about: this.#about(), user: this.#user, signal: this.#signal });
     for (;;) {
       const messages = await prompt.messages();
-      const generation = await this.#ask(provider, messages);
+      const isTruncated = (usage: Usage | undefined) => usage !== undefined && prompt.isTruncated(messages, usage);
+      const generation = await this.#ask(provider, messages, isTruncated);
       const refusal = refusalIn(generation, provider);
-      if (refusal === undefined) return this.#checked(generation, messages, prompt);
+      if (refusal === undefined) {
+        this.#truncated = generation.ended === "answered" && (await isTruncated(generation.answer.usage));
+        return generation;
+      }
       // What has streamed was seen. It stays, told as broken off.
       if (refusal.partial !== "") await this.#store(partialMessage(refusal.partial, "error"));
       await prompt.shrink(refusal.error);
     }
   }
 
-  #ask(provider: ProviderHooks, messages: readonly Message[]): Promise<Generation> {
+  #ask(
+    provider: ProviderHooks,
+    messages: readonly Message[],
+    isTruncated: (usage: Usage | undefined) => boolean | Promise<boolean>,
+  ): Promise<Generation> {
     const { key, agentId } = this.#arrival;
     const { events, logger } = this.#shell;
     const { uuid } = this.#begun;
@@ -106,21 +114,25 @@ export class Turn {
       provider,
       request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, signal: this.#signal },
       onText: (text) => events.emit("turn.text", { ...this.#about(), text }),
-      store: (step, usage) => this.#store([{ ...step, ...(usage === undefined ? {} : { usage }) }]),
+      store: (step, usage) =>
+        this.#inOrder(async () => {
+          const truncated = (await isTruncated(usage)) ? { truncated: true as const } : {};
+          await this.#store([{ ...step, ...(usage === undefined ? {} : { usage, ...truncated }) }]);
+        }),
       onLateFailure: () => logger.debug({ key }, "the provider failed after its turn was stopped"),
     });
   }
 
-  async #store(steps: readonly Pick<MessageEntry, "role" | "content" | "usage">[]): Promise<void> {
-    const { appended } = await this.#append((record) => steps.map((step) => this.#produced(step, record)));
-    this.#steps.push(...appended.filter(isMessageEntry));
+  // Steps are stored in the order in which they were recorded, whoever waits for what.
+  #inOrder(store: () => Promise<void>): Promise<void> {
+    const stored = this.#storing.then(store);
+    this.#storing = Promise.allSettled([stored]);
+    return stored;
   }
 
-  async #checked(generation: Generation, messages: readonly Message[], prompt: TurnPrompt): Promise<Generation> {
-    if (generation.ended !== "answered") return generation;
-    const { usage } = generation.answer;
-    this.#truncated = usage !== undefined && (await prompt.isTruncated(messages, usage));
-    return generation;
+  async #store(steps: readonly Pick<MessageEntry, "role" | "content" | "usage" | "truncated">[]): Promise<void> {
+    const { appended } = await this.#append((record) => steps.map((step) => this.#produced(step, record)));
+    this.#steps.push(...appended.filter(isMessageEntry));
   }
 
   #model(): string | undefined {

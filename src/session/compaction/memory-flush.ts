@@ -5,6 +5,7 @@ import { windowOf } from "../../core/window.js";
 import { isSessionError } from "../../errors.js";
 import type { NewEntry } from "../ledger.js";
 import { contextOf, type Prompt, promptOf } from "../prompt/prompt.js";
+import { type Reduction, reduce, reducedSize, WHOLE } from "../prompt/reduction.js";
 import type { Shell } from "../shell.js";
 import { type Asked, askModel } from "./ask-model.js";
 
@@ -14,8 +15,8 @@ const FLUSH_PROMPT = [
   "Nobody sees what you answer. If there is nothing to save, answer NO_REPLY.",
 ].join(" ");
 
-// When even this is refused as too long, nothing that would still be a flush of this history fits.
-const SMALLER_RESULTS = 1000;
+// When everything is refused as too long, the newest part that fits: half, and a quarter of the window.
+const SHARES = [0.5, 0.25];
 
 export type FlushOutcome = { status: "flushed" } | { status: "failed"; error: unknown } | { status: "aborted" };
 
@@ -59,9 +60,14 @@ async function flush(
   facts: (now: SessionRecord) => Pick<MemoryFlushEntry, "cleared"> | undefined,
 ): Promise<FlushOutcome> {
   const { key, uuid } = prompt.record;
-  let asked = await ask(shell, prompt, signal);
-  if (asked.ended === "failed" && isContextOverflow(asked.error, { patterns: shell.provider?.overflowPatterns }))
-    asked = await ask(shell, prompt, signal, SMALLER_RESULTS);
+  let asked = await ask(shell, prompt, signal, WHOLE);
+  for (const share of SHARES) {
+    const isTooLarge =
+      asked.ended === "failed" && isContextOverflow(asked.error, { patterns: shell.provider?.overflowPatterns });
+    if (!isTooLarge) break;
+    const size = Math.min(await reducedSize(shell, prompt, WHOLE), prompt.contextWindow);
+    asked = await ask(shell, prompt, signal, { media: "none", tightResults: true, room: Math.floor(size * share) });
+  }
   if (asked.ended === "aborted") return { status: "aborted" };
   const error = asked.ended === "failed" ? asked.error : undefined;
   const entry: NewEntry = {
@@ -84,13 +90,11 @@ async function flush(
   return { status: "flushed" };
 }
 
-function ask(shell: Shell, prompt: Prompt, signal: AbortSignal, maxResultCharacters?: number): Promise<Asked> {
-  const { record, model, policy } = prompt;
+async function ask(shell: Shell, whole: Prompt, signal: AbortSignal, reduction: Reduction): Promise<Asked> {
+  const { record, model, policy } = whole;
   const instructions = policy.memoryFlush.prompt ?? FLUSH_PROMPT;
-  const { messages } = contextOf(
-    prompt,
-    maxResultCharacters === undefined ? {} : { maxResultCharacters, media: "none" },
-  );
+  const { prompt } = await reduce(shell, whole, reduction);
+  const { messages } = contextOf(prompt, { media: reduction.media });
   return askModel(shell, {
     purpose: "memory-flush",
     record,

@@ -27,7 +27,7 @@ export function promptOf(shell: Shell, record: SessionRecord, entries: readonly 
   const { agentId, kind } = parseSessionKey(key);
   const model = effectiveModel(state, agentModel(shell.config, agentId));
   const policy = agentCompaction(shell.config, agentId);
-  const contextWindow = shell.windows.of(model, agentId, key);
+  const contextWindow = shell.windows.for(uuid, model, agentId, key);
   const counted = {
     key,
     uuid,

@@ -1,7 +1,7 @@
-import { compactionOf, planDrop } from "../../core/compaction.js";
 import { assessCompaction, compactionThresholds } from "../../core/compaction-policy.js";
 import type { CompactionCause, MessageEntry, TranscriptEntry } from "../../core/entry.js";
 import { isEntryOf, isMessageEntry } from "../../core/entry.js";
+import { parseSessionKey } from "../../core/key.js";
 import type { Message, Usage } from "../../core/message.js";
 import { isPayloadTooLarge } from "../../core/overflow.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
@@ -12,13 +12,14 @@ import { flushMemory } from "../compaction/memory-flush.js";
 import type { TurnEvent } from "../events.js";
 import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
-import { contextOf, headSize, type Prompt, promptOf, promptSize } from "./prompt.js";
+import { contextOf, type Prompt, promptOf, promptSize } from "./prompt.js";
+import { type Reduction, reduce, reducedSize, WHOLE } from "./reduction.js";
 
 // After so many a turn has been kept waiting long enough, and what is left is what cannot be told in a summary.
 const MOST_COMPACTIONS = 3;
 
-// What remains of a tool's result when the prompt has to be smaller at any price.
-const TIGHT_RESULT = 1000;
+// Each refusal of a long loop of tools comes after some further steps. This many are more than any loop needs, and fewer than ever.
+const MOST_REFUSALS = 24;
 
 /** What is left of the prompt each time that whole turns are left out; the last time, nothing but what was asked. */
 const SHARES = [0.5, 0.25, 0];
@@ -30,16 +31,6 @@ export interface PromptedTurn {
   user: MessageEntry;
   signal: AbortSignal;
 }
-
-/** How one prompt is made smaller, and nothing but this prompt. */
-interface Reduction {
-  media: "all" | "last-turn" | "none";
-  tightResults: boolean;
-  /** What the messages may take; turns beyond it are left out. */
-  room: number | undefined;
-}
-
-const WHOLE: Reduction = { media: "all", tightResults: false, room: undefined };
 
 /** The prompt of one turn: kept under the limit before the model is called, and made smaller when it is refused. */
 export class TurnPrompt {
@@ -82,21 +73,33 @@ export class TurnPrompt {
     const tokens = await this.#size(prompt, this.#reduction);
     const payload = isPayloadTooLarge(error);
     this.#attempts += 1;
+    if (!payload) this.#shell.windows.refused(prompt.record.uuid, prompt.model, tokens);
+    if (this.#attempts > MOST_REFUSALS) throw this.#overflow(prompt, tokens, error);
+    const recorded = this.#recorded(prompt);
+    if (recorded.length > 0) this.#beginAnew();
     events.emit("context.overflow", { ...about, attempt: this.#attempts, tokens, contextWindow, payload });
     if (payload && (await this.#leaveOutMedia(prompt))) return;
-    if (!payload && this.#attempts <= MOST_COMPACTIONS && this.#cutsWhatWasRecorded(prompt)) return;
-    if (policy.enabled && (await this.#compact("overflow", Math.floor(Math.min(tokens, contextWindow) * 0.9)))) return;
+    // What the loop of the provider sent last had the whole of what its tools have just returned. The next prompt has not.
+    if (!payload && recorded.some((message) => shortenMessage(message, prompt.counted) !== message)) return;
+    const size = Math.min(tokens, contextWindow);
+    const mayCompact = policy.enabled && this.#mayCompact && this.#shell.compactions.isDue(prompt.record.uuid);
+    if (mayCompact && (await this.#compact("overflow", Math.floor(size * 0.9)))) return;
     if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true })) return;
     while (this.#timesDropped < SHARES.length) {
-      const room = Math.floor(tokens * (SHARES[this.#timesDropped] as number));
+      const room = Math.floor(size * (SHARES[this.#timesDropped] as number));
       this.#timesDropped += 1;
       if (await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room })) return;
     }
-    throw this.#overflow(tokens, contextWindow, error);
+    throw this.#overflow(prompt, tokens, error);
   }
 
-  /** Whether the provider read far less than it was sent, going by what it reports. Then the report says nothing of the size. */
+  /**
+   * Whether the provider's report is of less than the window holds: because something was left out of this prompt, or because it
+   * reports far less than it was sent. Then it says nothing of the size of the next one.
+   */
   async isTruncated(messages: readonly Message[], { input, cacheRead = 0, cacheWrite = 0 }: Usage): Promise<boolean> {
+    const { media, tightResults, room } = this.#reduction;
+    if (media !== "all" || tightResults || room !== undefined) return true;
     const reported = input + cacheRead + cacheWrite;
     const tokens = await this.#shell.gauge.farMoreThan(reported, messages);
     if (tokens === undefined) return false;
@@ -150,7 +153,7 @@ export class TurnPrompt {
     if (left + over > most) await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room: most - over });
     const rest = over + (await this.#size(prompt, this.#reduction));
     // The count may be a little off, and then the provider has the last word.
-    if (rest > prompt.contextWindow * 1.1) throw this.#overflow(rest, prompt.contextWindow, undefined);
+    if (rest > prompt.contextWindow * 1.1) throw this.#overflow(prompt, rest, undefined);
   }
 
   async #compact(cause: CompactionCause, limit?: number): Promise<boolean> {
@@ -166,12 +169,20 @@ export class TurnPrompt {
     return this.#mayCompact;
   }
 
-  // What the loop of the provider sent last had the whole of what its tools have just returned. The next prompt has not.
-  #cutsWhatWasRecorded(prompt: Prompt): boolean {
-    const { messages } = windowOf(prompt.entries);
+  /** What the turn has added since its prompt was last built. */
+  #recorded({ entries }: Prompt): MessageEntry[] {
+    const { messages } = windowOf(entries);
     const recorded = messages.slice(this.#sent);
     this.#sent = messages.length;
-    return recorded.some((message) => shortenMessage(message, prompt.counted) !== message);
+    return recorded;
+  }
+
+  // The model was called with success since: this is another prompt than the one all was tried on.
+  #beginAnew(): void {
+    this.#compactions = 0;
+    this.#mayCompact = true;
+    this.#timesDropped = 0;
+    this.#reduction = { ...WHOLE, media: this.#reduction.media };
   }
 
   async #leaveOutMedia(prompt: Prompt): Promise<boolean> {
@@ -189,7 +200,7 @@ export class TurnPrompt {
     const before = await this.#size(prompt, this.#reduction);
     const after = await this.#size(prompt, reduction);
     if (reason !== "media" && after >= before) return false;
-    const dropped = (await this.#dropped(prompt, reduction))?.messages ?? 0;
+    const { dropped } = await reduce(this.#shell, prompt, reduction);
     this.#reduction = reduction;
     const threshold = compactionThresholds(prompt.contextWindow, prompt.policy).compact;
     this.#shell.events.emit("context.reduced", { ...this.#turn.about, reason, before, after, threshold, dropped });
@@ -199,51 +210,26 @@ export class TurnPrompt {
   async #build(prompt: Prompt): Promise<Message[]> {
     const { media } = this.#reduction;
     this.#sent = windowOf(prompt.entries).messages.length;
-    const reduced = await this.#reduced(prompt, this.#reduction);
-    return contextOf(reduced, { media }).messages;
+    const reduced = await reduce(this.#shell, prompt, this.#reduction);
+    return contextOf(reduced.prompt, { media }).messages;
   }
 
-  async #size(prompt: Prompt, reduction: Reduction): Promise<number> {
-    const reduced = await this.#reduced(prompt, reduction);
-    const sizes = await this.#shell.gauge.sizes(windowOf(reduced.entries).messages, reduced.counted);
-    return sizes.reduce((sum, size) => sum + size, (await headSize(this.#shell, reduced)).tokens);
+  #size(prompt: Prompt, reduction: Reduction): Promise<number> {
+    return reducedSize(this.#shell, prompt, reduction);
   }
 
-  async #reduced(prompt: Prompt, reduction: Reduction): Promise<Prompt> {
-    const tight = tightened(prompt, reduction);
-    const dropped = await this.#dropped(prompt, reduction);
-    if (dropped === undefined) return tight;
-    return { ...tight, entries: [...prompt.entries, { ...dropped, id: "", timestamp: "" }] };
-  }
-
-  async #dropped(prompt: Prompt, reduction: Reduction) {
-    const { room } = reduction;
-    if (room === undefined) return undefined;
-    const { entries, counted, record } = tightened(prompt, reduction);
-    const { messages } = windowOf(entries);
-    const sizes = await this.#shell.gauge.sizes(messages, counted);
-    const sizeOf = new Map(messages.map(({ id }, at) => [id, sizes[at] as number]));
-    const head = (await headSize(this.#shell, prompt)).tokens;
-    const plan = planDrop(entries, {
-      room: Math.max(0, room - head),
-      countTokens: ({ id }) => sizeOf.get(id) ?? 0,
-      openTurns: record.openTurns,
-    });
-    return plan && compactionOf(plan, entries);
-  }
-
-  #overflow(tokens: number, contextWindow: number, cause: unknown): ContextOverflowError {
+  #overflow({ model, counted }: Prompt, tokens: number, cause: unknown): ContextOverflowError {
+    // As the host said it, and not what has been found out since.
+    const contextWindow = this.#shell.windows.of(model, parseSessionKey(counted.key).agentId, counted.key);
+    const what =
+      tokens > contextWindow
+        ? `What has to be in the prompt takes about ${Math.ceil(tokens)} tokens, and the model's window is ${contextWindow}.`
+        : `The provider refuses even a prompt of about ${Math.ceil(tokens)} tokens, in a window said to be ${contextWindow}.`;
     return new ContextOverflowError(
-      `What has to be in the prompt takes about ${Math.ceil(tokens)} tokens, and the model's window is ${contextWindow}. ` +
-        "The message is stored. Send less at once, unpin what is not needed, or choose a model with a larger window.",
+      `${what} The message is stored. Send less at once, unpin what is not needed, or choose a model with a larger window.`,
       { operation: "generate", key: this.#turn.about.key, tokens: Math.ceil(tokens), contextWindow, cause },
     );
   }
-}
-
-function tightened(prompt: Prompt, { tightResults }: Reduction): Prompt {
-  const maxResultCharacters = Math.min(prompt.counted.maxResultCharacters, TIGHT_RESULT);
-  return tightResults ? { ...prompt, counted: { ...prompt.counted, maxResultCharacters } } : prompt;
 }
 
 /**

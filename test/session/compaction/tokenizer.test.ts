@@ -1,0 +1,56 @@
+import { describe, expect, test, vi } from "vitest";
+import { loadTokenCounter, MemoryStorage, SessionManager } from "../../../src/index.js";
+import { scriptedProvider } from "../../../src/testing.js";
+import { heard, hostOf, KEY, speaker, talk, words } from "./conversation.js";
+
+const loads = vi.hoisted(() => ({ times: 0 }));
+vi.mock("tiktoken/lite", async (original) => {
+  loads.times += 1;
+  return original();
+});
+
+// The first test of the file, because what is loaded once stays.
+describe("the tokenizer", () => {
+  test("is not loaded by short conversations, far from the limit", async () => {
+    const provider = scriptedProvider(() => "fine, thank you.");
+    await using manager = new SessionManager({ storage: new MemoryStorage(), provider });
+    const assessed = heard(manager, "context.assessed");
+    await talk(manager, speaker(), 12, 50);
+    expect(assessed).toHaveLength(12);
+    expect(new Set(assessed.map((event) => "source" in event && event.source))).toEqual(new Set(["most"]));
+    expect(loads.times).toBe(0);
+    await (await manager.open(KEY)).status();
+    expect(loads.times).toBe(1);
+  });
+
+  test("does not hold up other conversations for long, with a megabyte without a break in it", async () => {
+    await loadTokenCounter();
+    await using manager = hostOf({ ...scriptedProvider(() => "ok."), contextWindow: () => 1_000_000 });
+    const session = await manager.open(KEY);
+    const noise = Array.from({ length: 1_000_000 }, (_, at) =>
+      String.fromCharCode(97 + ((at * at * 7 + at) % 26)),
+    ).join("");
+    await session.append({ role: "user", content: "a".repeat(1_000_000) }, { role: "user", content: noise });
+    let longest = 0;
+    let last = performance.now();
+    let running = true;
+    const beat = () => {
+      const now = performance.now();
+      longest = Math.max(longest, now - last);
+      last = now;
+      if (running) setImmediate(beat);
+    };
+    setImmediate(beat);
+    const { tokensUsed } = await session.status();
+    running = false;
+    expect(tokensUsed).toBeGreaterThan(100_000);
+    // Slices are a few milliseconds; a machine that is busy takes many times that.
+    expect(longest).toBeLessThan(400);
+  });
+
+  test("answers a message of a megabyte of one letter as any other", async () => {
+    const provider = { ...scriptedProvider(() => words("ok:", 20)), contextWindow: () => 400_000 };
+    await using manager = hostOf(provider);
+    expect(await manager.handle({ ...speaker()(), text: "a".repeat(1_000_000) })).toMatchObject({ status: "replied" });
+  });
+});
