@@ -1,11 +1,12 @@
 // Which rows there are and how large. A row is one question; its lanes are asked it in turn, round by round.
 import { join } from "node:path";
 import { appendRows } from "./rows/append.mjs";
+import { contextRows } from "./rows/context.mjs";
 import { manyRows } from "./rows/many.mjs";
 import { listRows, readRows } from "./rows/reading.mjs";
 import { startRows } from "./rows/start.mjs";
 import { storeRows } from "./rows/stores.mjs";
-import { OURS, PEERS } from "./who.mjs";
+import { OURS, STORING } from "./who.mjs";
 
 const FULL = {
   rounds: 5,
@@ -26,6 +27,9 @@ const FULL = {
   // How many sessions there are where peers have as many.
   crowd: 10_000,
   sizes: [100, 1000, 10_000, 100_000],
+  // Messages of a session that was compacted.
+  histories: [1000, 10_000, 100_000],
+  assessed: 100,
 };
 
 const QUICK = {
@@ -46,6 +50,8 @@ const QUICK = {
   long: 20_000,
   crowd: 1000,
   sizes: [100, 1000],
+  histories: [1000, 10_000],
+  assessed: 30,
 };
 
 const STORE_LIMIT_MS = 100_000;
@@ -66,7 +72,7 @@ export function plan({ quick, dir }) {
     ]),
   );
   const peerStores = Object.fromEntries(
-    Object.entries(PEERS).map(([id, peer]) => [id, prepared(`${id}-crowd`, peer, "prepareStore", { count: n.crowd })]),
+    STORING.map(([id, peer]) => [id, prepared(`${id}-crowd`, peer, "prepareStore", { count: n.crowd })]),
   );
   const context = { n, prepared, stores, peerStores };
   return {
@@ -77,6 +83,7 @@ export function plan({ quick, dir }) {
       ...readRows(context),
       ...listRows(context),
       ...startRows(context),
+      ...contextRows(context),
     ],
     made,
     rounds: n.rounds,

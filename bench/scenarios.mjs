@@ -1,6 +1,7 @@
 // What is done with a contender, and what is measured while it is.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { contextScenarios } from "./context-scenarios.mjs";
 import {
   peakMegabytes,
   percentile,
@@ -171,4 +172,4 @@ function meanLine(lineOf, count) {
   return bytes / sample;
 }
 
-export const scenarios = { append, appendToStore, concurrent, read, list, open, make, construct };
+export const scenarios = { append, appendToStore, concurrent, read, list, open, make, construct, ...contextScenarios };

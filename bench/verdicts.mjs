@@ -92,6 +92,31 @@ export function judge({ rows }) {
   const [mine, raw] = [find("read.last", "session"), find("read.last", "raw")];
   say("read.last", "session", "at most 2 ms over the raw tail read", mine && raw && lateness(mine, raw, "ms"), 2, ms);
   say("read.all", "session", "at most 2x raw read + JSON.parse", ratio("read.all", "session", "raw", "ms"), 2, times);
+  say(
+    "context.build",
+    "ours-100000",
+    "a context of 100,000 messages at most 1.5x one of 1,000: it costs the window, not the history",
+    ratio("context.build", "ours-100000", "ours-1000", "warmMs"),
+    1.5,
+    times,
+  );
+  say(
+    "context.assess",
+    "session",
+    "a whole turn with one new message in less time than counting the window anew",
+    ratio("context.assess", "session", "tiktoken", "p50"),
+    1,
+    times,
+  );
+  for (const lane of ["letters", "blanks", "base64"])
+    say(
+      "context.long",
+      lane,
+      "no event-loop stall over 50 ms while a turn counts a million characters",
+      find("context.long", lane)?.values.stallMs,
+      50,
+      ms,
+    );
   return [...verdicts, ...againstPeers(rows)];
 }
 
@@ -101,9 +126,16 @@ const OURS_IN = {
   "list.50": "ours",
   "list.all": "ours",
   start: "ours",
+  "context.build": "ours-100000",
 };
 
-const METRIC_NAMES = { p50: "p50", perSecond: "messages per second", ms: "time", importMs: "import time" };
+const METRIC_NAMES = {
+  p50: "p50",
+  perSecond: "messages per second",
+  ms: "time",
+  warmMs: "time once warm",
+  importMs: "import time",
+};
 
 function againstPeers(rows) {
   const verdicts = [];

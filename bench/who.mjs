@@ -21,7 +21,18 @@ export const PEERS = {
     module: at("peers/langgraph.mjs"),
     packageName: "@langchain/langgraph-checkpoint-sqlite",
   },
+  // It shortens what it is handed and keeps nothing.
+  langchain: {
+    name: "LangChain",
+    kind: "peer",
+    module: at("peers/langchain.mjs"),
+    packageName: "@langchain/core",
+    keepsNothing: true,
+  },
 };
+
+/** Those of them that store sessions, by id. */
+export const STORING = Object.entries(PEERS).filter(([, { keepsNothing }]) => !keepsNothing);
 
 // What is asked for and not measured, and why.
 export const LEFT_OUT = [

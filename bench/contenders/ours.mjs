@@ -130,3 +130,5 @@ export async function openStore({ dir, size, seed }) {
 export function construct({ dir }) {
   return new SessionManager({ dir });
 }
+
+export { assessing, countingTurn, loadCounter, openCompacted, prepareCompacted } from "./ours-context.mjs";

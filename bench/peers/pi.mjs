@@ -69,3 +69,37 @@ export async function openList({ dir }) {
 export function construct({ dir }) {
   return SessionManager.create(dir, dir);
 }
+
+/** A session with one compaction, which kept the last 50 messages. */
+export async function prepareCompacted({ dir, count }) {
+  const session = SessionManager.create(dir, dir);
+  let firstKept;
+  for (let number = 0; number < count; number += 1) {
+    const id = session.appendMessage(message(number));
+    if (number === count - 50) firstKept = id;
+  }
+  const summary = Array.from({ length: 3 }, (_, number) => text(number)).join("\n");
+  session.appendCompaction(summary, firstKept, count * 40);
+}
+
+export async function openCompacted({ dir }) {
+  const session = SessionManager.open(onlyFile(dir));
+  return {
+    build: () => session.buildSessionContext().messages.map(({ content, summary }) => summary ?? content[0].text),
+    close: async () => undefined,
+  };
+}
+
+/** A quarter of the characters, counted anew from the entries at every turn: it has no tokeniser. */
+export async function assessing({ size }) {
+  const { estimateContextTokens } = await import(
+    "./node_modules/@mariozechner/pi-coding-agent/dist/core/compaction/compaction.js"
+  );
+  const session = SessionManager.inMemory();
+  for (let number = 0; number < size; number += 1) session.appendMessage(message(number));
+  return {
+    before: (number) => session.appendMessage(message(size + number)),
+    assess: () => estimateContextTokens(session.buildSessionContext().messages),
+    close: async () => undefined,
+  };
+}

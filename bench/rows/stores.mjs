@@ -1,5 +1,5 @@
 // Stores that hold many sessions already.
-import { fresh, grouped, lane, OURS, PEERS, RAW } from "../who.mjs";
+import { fresh, grouped, lane, OURS, RAW, STORING } from "../who.mjs";
 
 const COLUMNS = ["p50", "p99", "perSecond", "bytes", "disk", "stall", "close", "memory"];
 
@@ -35,7 +35,7 @@ export function storeRows({ n, stores, peerStores }) {
     columns: COLUMNS,
     lanes: large.map((size) => ours(size, busy(1000, countOf(durability), { durability }))),
   });
-  const peers = Object.entries(PEERS).map(([id, peer]) =>
+  const peers = STORING.map(([id, peer]) =>
     lane(id, peer, `N = ${grouped(n.crowd)}`, {
       ...busy(100, n.storeOff, { form: "state" }),
       dir: peerStores[id],
