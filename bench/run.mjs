@@ -23,7 +23,7 @@ const HELP = `node bench/run.mjs [options]
   --only <text>    only rows whose id begins with this, such as append or store.off; writes no files
   --rounds <n>     how often each measurement is repeated (default 5, quick 1)
   --dir <path>     where to measure (default: the system's directory for temporary files)
-  --limit <s>      begin no further measurement after so many seconds (default 330, quick 90)
+  --limit <s>      begin no further measurement after so many seconds (default 440, quick 130)
   --out <path>     where results.json and chart.svg go (default: bench/)
   --drop-caches    empty the page cache before each read and each opening: Linux, root only, and felt by everyone on the machine
 
@@ -55,7 +55,7 @@ if (!isBuilt) {
 const WORKER = fileURLToPath(new URL("worker.mjs", import.meta.url));
 const JOB_LIMIT_MS = 60_000;
 const MAKE_LIMIT_MS = 130_000;
-const limitMs = Number(options.limit ?? (options.quick ? 90 : 330)) * 1000;
+const limitMs = Number(options.limit ?? (options.quick ? 130 : 440)) * 1000;
 const started = performance.now();
 const root = mkdtempSync(join(resolve(options.dir), "sessions-bench-"));
 let running;
