@@ -1,13 +1,5 @@
 import { z } from "zod";
-import {
-  COMPACTION_STRATEGIES,
-  type CompactionPolicy,
-  type CompactionSettings,
-  DEFAULT_COMPACTION,
-  FLUSH_FAILURE_POLICIES,
-  type Summarize,
-  withSettings,
-} from "./compaction-policy.js";
+import { COMPACTION_STRATEGIES, FLUSH_FAILURE_POLICIES, type Summarize } from "./compaction-policy.js";
 import { section } from "./config-section.js";
 import { modelName } from "./state.js";
 
@@ -40,26 +32,3 @@ export const compactionSection = section(
   },
   ["mode"],
 );
-
-/** A policy from settings, with the defaults for those left out. A floor that nobody asked for fits the window it is for. */
-export function fillCompaction(settings: CompactionSettings, contextTokens: number | undefined): CompactionPolicy {
-  const half = Math.floor((contextTokens ?? Number.POSITIVE_INFINITY) / 2);
-  const reserveTokensFloor = Math.min(DEFAULT_COMPACTION.reserveTokensFloor, half);
-  return withSettings({ ...DEFAULT_COMPACTION, reserveTokensFloor }, settings);
-}
-
-/** Refuses a floor that leaves nothing of the window it stands beside: its author meant something else. */
-export function checkFloor(
-  floor: number | undefined,
-  contextTokens: number | undefined,
-  path: string,
-  { issues }: Pick<z.core.$RefinementCtx, "issues">,
-): void {
-  if (floor === undefined || contextTokens === undefined || floor < contextTokens) return;
-  issues.push({
-    code: "custom",
-    input: floor,
-    path: ["compaction", "reserveTokensFloor"],
-    message: `${floor} tokens are to be kept free in a window of ${contextTokens} (${path}.contextTokens); expected less than the window.`,
-  });
-}

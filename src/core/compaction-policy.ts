@@ -58,9 +58,11 @@ export interface CompactionPolicy {
 }
 
 /** A policy of which anything may be left out. */
-export type CompactionSettings = Partial<Omit<CompactionPolicy, "memoryFlush">> & {
-  memoryFlush?: Partial<CompactionPolicy["memoryFlush"]>;
+export type CompactionSettings = Unset<Omit<CompactionPolicy, "memoryFlush">> & {
+  memoryFlush?: Unset<CompactionPolicy["memoryFlush"]> | undefined;
 };
+
+type Unset<T> = { [K in keyof T]?: T[K] | undefined };
 
 /** The policy of a config that says nothing of compaction. */
 export const DEFAULT_COMPACTION: CompactionPolicy = {
@@ -79,7 +81,8 @@ export function withSettings(
   policy: CompactionPolicy,
   { memoryFlush, ...settings }: CompactionSettings,
 ): CompactionPolicy {
-  return { ...policy, ...given(settings), memoryFlush: { ...policy.memoryFlush, ...given(memoryFlush ?? {}) } };
+  const flush = { ...policy.memoryFlush, ...given(memoryFlush ?? {}) };
+  return { ...policy, ...given(settings), memoryFlush: flush } as CompactionPolicy;
 }
 
 // A setting that is there and undefined was left out, and must not take the place of one that is set.

@@ -28,7 +28,7 @@ export interface CompactionPlanOptions {
   overheadTokens?: number | undefined;
   /** The messages whose turns still run, as the record has them: nothing from the first of them on leaves. Default: none. */
   openTurns?: readonly string[] | undefined;
-  /** Messages that stay besides those that are `pinned` and those of role `system`. Default: none. */
+  /** Messages that stay besides those that are `pinned` and those of role `system` at the beginning. Default: none. */
   isPinned?: ((message: MessageEntry) => boolean) | undefined;
 }
 
@@ -77,8 +77,11 @@ function planWithin(
   const sizes = messages.map((message) => checkSize(countTokens(message)));
   const tokensBefore = sizes.reduce((sum, size) => sum + size, 0);
   if (tokensBefore <= keep) return undefined;
+  const setUp = messages.findIndex(({ role }) => role !== "system");
+  // What the host set up at the beginning stays. Notes that it adds later are part of the conversation.
+  const setUpIds = new Set(messages.slice(0, Math.max(0, setUp)).map(({ id }) => id));
   const staysAnyway = (message: MessageEntry) =>
-    message.pinned === true || message.role === "system" || isPinned(message);
+    message.pinned === true || setUpIds.has(message.id) || isPinned(message);
   const cut = cutOf(messages, sizes, { keep, room, openTurns, isPinned: staysAnyway });
   if (cut === undefined) return undefined;
   const leaves = (_message: unknown, at: number) => at < cut.at && !cut.kept.has(at);

@@ -1,8 +1,13 @@
 import { z } from "zod";
 import { InvalidConfigError } from "../errors.js";
 import { DEFAULT_AGENT } from "./address.js";
-import { checkFloor, compactionSection, fillCompaction } from "./compaction-config.js";
-import { type CompactionPolicy, type CompactionSettings, withSettings } from "./compaction-policy.js";
+import { compactionSection } from "./compaction-config.js";
+import {
+  type CompactionPolicy,
+  type CompactionSettings,
+  DEFAULT_COMPACTION,
+  withSettings,
+} from "./compaction-policy.js";
 import { section } from "./config-section.js";
 import { DEFAULT_DM_SCOPE, DM_SCOPES, type DmScope, THREAD_MODES, type ThreadMode } from "./dm-scope.js";
 import { compileIdentityLinks, type IdentityLinks } from "./identity-links.js";
@@ -99,7 +104,7 @@ export interface AgentSettingsInput extends ContextTokens {
 /** How large the window of the model is. */
 export interface ContextTokens {
   /** In tokens, at least 1. For models of which `provider.contextWindow` says nothing. Default 200000. */
-  contextTokens?: number;
+  contextTokens?: number | undefined;
 }
 
 const DEFAULT_QUEUE_CAP = 100;
@@ -155,11 +160,10 @@ const agentDefaults = section(
     subagents: subagentsSection.prefault({}),
   },
   ["models"],
-).transform(({ compaction, ...rest }, context) => {
-  const filled = fillCompaction((compaction ?? {}) as CompactionSettings, rest.contextTokens);
-  checkFloor(filled.reserveTokensFloor, rest.contextTokens, "agents.defaults", context);
-  return { ...rest, compaction: filled };
-});
+).transform(({ compaction, ...rest }) => ({
+  ...rest,
+  compaction: withSettings(DEFAULT_COMPACTION, (compaction ?? {}) as CompactionSettings),
+}));
 
 const agent = section(
   "agents.list[]",
@@ -174,9 +178,7 @@ const agent = section(
     subagents: agentSubagentsSection.optional(),
   },
   ["models"],
-).check(({ value, issues }) => {
-  checkFloor(value.compaction?.reserveTokensFloor, value.contextTokens, "agents.list[]", { issues });
-});
+);
 
 const rootSettings = {
   session: session.prefault({}),
@@ -208,7 +210,30 @@ export function parseConfig(value: unknown): SessionsConfig {
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined)
     throw new InvalidConfigError(`agents.list names the agent "${twice}" twice. Keep one of them.`);
+  checkReserves(config);
   return config;
+}
+
+// What is to be kept free must leave something of the window: its author meant something else. The default floor is nobody's wish,
+// and is cut down to fit.
+function checkReserves(config: SessionsConfig): void {
+  const { defaults, list } = config.agents;
+  const places = [
+    { path: "agents.defaults", own: defaults },
+    ...list.map((own) => ({ path: `agents.list (${own.id})`, own })),
+  ];
+  for (const { path, own } of places) {
+    const window = own.contextTokens ?? defaults.contextTokens;
+    const settings = { ...defaults.compaction, ...own.compaction };
+    for (const name of ["reserveTokens", "reserveTokensFloor"] as const) {
+      const reserve = settings[name];
+      if (window === undefined || reserve === undefined || reserve < window || reserve === DEFAULT_COMPACTION[name])
+        continue;
+      throw new InvalidConfigError(
+        `${path}: compaction.${name} is ${reserve} and contextTokens is ${window}. What is kept free must be less than the window.`,
+      );
+    }
+  }
 }
 
 /** The agent that answers an address naming none: the one marked `default`, else the first listed, else `main`. */

@@ -12,6 +12,7 @@ import { parseSessionKey, type SessionKey } from "./key.js";
 import type { Usage } from "./message.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
 import { isCanonicalTime } from "./time.js";
+import { maxMessageTokens } from "./tokens.js";
 
 /** The small indexed facts of a session: a fold of its transcript, of bounded size. */
 export interface SessionRecord {
@@ -167,7 +168,9 @@ function reported(record: SessionRecord, entry: MessageEntry | TurnEntry): Parti
   if (isMessageEntry(entry) && entry.cleared) return { usageTotal };
   // What a provider cut off is still in the window, so that its size is not what was reported.
   if (entry.truncated) return { usageTotal, ...UNKNOWN_SIZE };
-  return { usageTotal, contextTokens: promptSize(usage), contextEntry: id };
+  // What a model thought is billed as output and not said again: of its answer no more is in the next prompt than its words take.
+  const answer = isMessageEntry(entry) ? Math.min(usage.output, maxMessageTokens(entry)) : usage.output;
+  return { usageTotal, contextTokens: promptSize(usage) + answer, contextEntry: id };
 }
 
 function total(
@@ -234,7 +237,7 @@ function seenBytes(seen: SeenMessage): number {
 
 // The last call's tokens, cached ones included: the size of the window, never the sum of what was billed.
 function promptSize(usage: Usage): number {
-  return usage.input + usage.output + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0);
+  return usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0);
 }
 
 function sharedBy(record: SessionRecord, entry: { role: string; address?: string | undefined }): string[] {

@@ -95,7 +95,7 @@ export class SessionManager implements AsyncDisposable {
       ledger: new Ledger(storage, sources, events),
       queue: new TurnQueue(config.messages.queue.cap),
       shared: new SharedSessions(scope, events),
-      gauge: new TokenGauge(async () => (await loadTokenCounter()).countText, options.provider),
+      gauge: new TokenGauge(async () => (await loadTokenCounter()).countText, options.provider, logger),
       windows: new ModelWindows(config, options.provider, logger, clock),
       compactions: new Compactions(),
       provider: options.provider,

@@ -83,7 +83,9 @@ export class Session {
    * @throws SessionNotFoundError
    * @throws StorageError
    */
-  async compact(options: { instructions?: string; signal?: AbortSignal } = {}): Promise<CompactionOutcome> {
+  async compact(
+    options: { instructions?: string | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<CompactionOutcome> {
     const { instructions, signal = new AbortController().signal } = options;
     const { key, uuid } = await this.#record("compact");
     return compact(this.#shell, { key, uuid }, { cause: "host", instructions, signal });
@@ -102,7 +104,7 @@ export class Session {
    * before every compaction.
    * @throws HookError when the provider failed.
    */
-  async flushMemory(options: { signal?: AbortSignal } = {}): Promise<void> {
+  async flushMemory(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { queue } = this.#shell;
     const signal = options.signal === undefined ? queue.closing : AbortSignal.any([options.signal, queue.closing]);
     const flush = await flushMemory(this.#shell, await this.#record("flushMemory"), signal);

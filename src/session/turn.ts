@@ -39,6 +39,7 @@ export class Turn {
   readonly #steps: MessageEntry[] = [];
   #begun!: SessionRecord;
   #user!: MessageEntry;
+  #prompt: TurnPrompt | undefined;
   #truncated = false;
   #storing: Promise<unknown> = Promise.resolve();
 
@@ -87,6 +88,7 @@ export class Turn {
       });
     }
     const prompt = new TurnPrompt(this.#shell, { about: this.#about(), user: this.#user, signal: this.#signal });
+    this.#prompt = prompt;
     for (;;) {
       const messages = await prompt.messages();
       const isTruncated = (usage: Usage | undefined) => usage !== undefined && prompt.isTruncated(messages, usage);
@@ -200,6 +202,7 @@ export class Turn {
               of: this.#user.id,
               status,
               ...(this.#isCleared(record) ? { ...facts, usage: undefined } : facts),
+              ...(facts.usage !== undefined && this.#prompt?.isOutdated(record) ? { truncated: true as const } : {}),
             },
           ]
         : undefined,
@@ -229,8 +232,10 @@ export class Turn {
   // What belongs to a conversation that was cleared meanwhile must not be the first thing in the new one.
   #produced(message: Pick<MessageEntry, "role" | "content">, record: SessionRecord): NewEntry<MessageEntry> {
     const model = this.#model();
+    const isOutdated = "usage" in message && this.#prompt?.isOutdated(record) === true;
     return {
       ...message,
+      ...(isOutdated ? { truncated: true as const } : {}),
       of: this.#user.id,
       ...(model === undefined || message.role !== "assistant" ? {} : { model }),
       ...(this.#isCleared(record) ? { cleared: true as const } : {}),

@@ -305,13 +305,22 @@ describe("compaction", () => {
     expect(() => withDefaults({ [name]: value })).toThrow(InvalidConfigError);
   });
 
-  test("G6 a floor as large as the window beside it is refused; one nobody asked for fits the window", () => {
+  test("G6 a reserve as large as the window is refused; the floor that nobody asked for is not", () => {
     const refused = /contextTokens/;
     expect(() => withDefaults({ reserveTokensFloor: 8000 }, { contextTokens: 8000 })).toThrow(refused);
     const list = [{ id: "a", contextTokens: 4096, compaction: { reserveTokensFloor: 5000 } }];
     expect(() => parseConfig({ agents: { list } })).toThrow(refused);
+    expect(() => withDefaults({ reserveTokens: 8000 }, { contextTokens: 8000 })).toThrow(refused);
+    expect(() =>
+      parseConfig({
+        agents: {
+          defaults: { contextTokens: 8000 },
+          list: [{ id: "a", compaction: { reserveTokensFloor: 9000 } }],
+        },
+      }),
+    ).toThrow(/agents\.list \(a\).*contextTokens/);
     const small = withDefaults({}, { contextTokens: 8000 });
-    expect(small.agents.defaults.compaction.reserveTokensFloor).toBe(4000);
+    expect(small.agents.defaults.compaction.reserveTokensFloor).toBe(20_000);
     expect(parseConfig(small)).toEqual(small);
   });
 

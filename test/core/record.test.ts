@@ -101,25 +101,32 @@ test("the state survives a clear; a compaction is noted in it", () => {
 
 describe("contextTokens", () => {
   const usage = { input: 1000, output: 50, cacheRead: 40_000 };
+  const words = "an answer that takes about fifty tokens ".repeat(5);
 
   test("G13 is the size of the last prompt and its answer, never a sum over calls", () => {
     const b = builders();
-    const calls = Array.from({ length: 8 }, () => b.assistant("a", { usage }));
+    const calls = Array.from({ length: 8 }, () => b.assistant(words, { usage }));
     expect(project(fresh(), calls).contextTokens).toBe(41_050);
     expect(project(fresh(), [...calls, b.user("next")]).contextTokens).toBe(41_050);
-    expect(project(fresh(), [b.assistant("a", { usage: { ...usage, cacheWrite: 7 } })]).contextTokens).toBe(41_057);
+    expect(project(fresh(), [b.assistant(words, { usage: { ...usage, cacheWrite: 7 } })]).contextTokens).toBe(41_057);
+  });
+
+  test("G13 counts of an answer no more than its words take: what was thought is not said again", () => {
+    const b = builders();
+    const thought = { input: 90_000, output: 95_000 };
+    expect(project(fresh(), [b.assistant("Yes.", { usage: thought })]).contextTokens).toBe(90_008);
   });
 
   test("is what the end of a turn says, where no message of the turn could", () => {
     const b = builders();
     const end = { ...b.turn("e0001"), usage };
     expect(project(fresh(), [b.user("x", { turn: true }), end]).contextTokens).toBe(41_050);
-    expect(project(fresh(), [b.assistant("a", { usage }), b.turn("e0001")]).contextTokens).toBe(41_050);
+    expect(project(fresh(), [b.assistant(words, { usage }), b.turn("e0001")]).contextTokens).toBe(41_050);
   });
 
   test("is unknown after a clear or a compaction, and when nothing was reported", () => {
     const b = builders();
-    const answered = project(fresh(), [b.assistant("a", { usage })]);
+    const answered = project(fresh(), [b.assistant(words, { usage })]);
     expect(project(answered, [b.clear()]).contextTokens).toBeNull();
     expect(project(answered, [b.compaction("S", "e0001")]).contextTokens).toBeNull();
     expect(project(answered, [b.compaction("S", "e0001", { tokensAfter: 7 }), b.undo("e0005")])).toMatchObject({

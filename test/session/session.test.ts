@@ -16,7 +16,7 @@ test("open makes a session once and finds it again, by address or by key", async
 
 test("status says what the spec's session status says", async () => {
   const provider = scriptedProvider([
-    { messages: [{ role: "assistant", content: "hi" }], usage: { input: 12_000, output: 500 } },
+    { messages: [{ role: "assistant", content: "hi" }], usage: { input: 12_000, output: 5 } },
   ]);
   const config = { agents: { defaults: { model: { primary: "anthropic/claude-sonnet-4-20250514" } } } };
   await using manager = new SessionManager({ dir: tempDir(), provider, config });
@@ -27,12 +27,12 @@ test("status says what the spec's session status says", async () => {
     uuid: session.uuid,
     messageCount: 2,
     model: "anthropic/claude-sonnet-4-20250514",
-    tokensUsed: 12_500,
+    tokensUsed: 12_005,
     tokensSource: "provider",
     tokensStale: false,
     contextWindow: 200_000,
     compactAt: 180_000,
-    usage: { input: 12_000, output: 500, cacheRead: 0, cacheWrite: 0 },
+    usage: { input: 12_000, output: 5, cacheRead: 0, cacheWrite: 0 },
     busy: false,
     state: {
       model: "anthropic/claude-sonnet-4-20250514",

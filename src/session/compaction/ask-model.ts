@@ -1,5 +1,6 @@
 import { parseSessionKey } from "../../core/key.js";
 import { addUsage, type Message, textOf, type Usage } from "../../core/message.js";
+import { isContextOverflow } from "../../core/overflow.js";
 import type { SessionRecord } from "../../core/record.js";
 import { HookError } from "../../errors.js";
 import { generate } from "../generation.js";
@@ -10,7 +11,8 @@ import type { Shell } from "../shell.js";
 export type Asked =
   | { ended: "answered"; text: string; usage: Usage | undefined; stopReason: string | undefined }
   | { ended: "aborted" }
-  | { ended: "failed"; error: unknown };
+  /** `tooLong`: because of the size of the prompt. */
+  | { ended: "failed"; error: unknown; tooLong: boolean };
 
 /** A request of the library's own: no part of the conversation, and nothing of it is stored or shown. */
 export interface OwnRequest {
@@ -29,9 +31,10 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   const { key, uuid } = record;
   const { provider, logger } = shell;
   const operation = `generate (${purpose})`;
-  if (provider === undefined)
-    return { ended: "failed", error: new HookError("No provider was given to the manager.", { operation, key }) };
+  if (provider === undefined) return failed(new HookError("No provider was given to the manager.", { operation, key }));
+  const { overflowPatterns: patterns } = provider;
   let usage: Usage | undefined;
+  let recorded: Message | undefined;
   const late = AbortSignal.timeout(timeoutSeconds * 1000);
   const generation = await generate({
     provider,
@@ -46,7 +49,8 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
       signal: AbortSignal.any([signal, late]),
     },
     onText: () => {},
-    store: async (_step, cost) => {
+    store: async (step, cost) => {
+      recorded = step;
       usage = addUsage(usage, cost);
     },
     onLateFailure: () => logger.debug({ key, purpose }, "the provider failed after it was given up"),
@@ -54,16 +58,28 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   if (generation.ended === "answered") {
     const { messages: answer, stopReason } = generation.answer;
     usage = addUsage(usage, generation.answer.usage);
-    const text = answer.at(-1)?.role === "assistant" ? textOf(answer.at(-1) as Message) : "";
-    return { ended: "answered", text: text.trim(), usage, stopReason };
+    // As with a reply, what was recorded last is the answer where nothing is returned.
+    const last = answer.at(-1) ?? recorded;
+    const text = last?.role === "assistant" ? textOf(last).trim() : "";
+    if (text === "" && stopReason !== undefined && isContextOverflow(undefined, { stopReason, patterns })) {
+      const error = new HookError(`The provider stopped at the end of its window (${stopReason}).`, { operation, key });
+      return { ended: "failed", error, tooLong: true };
+    }
+    return { ended: "answered", text, usage, stopReason };
   }
-  if (generation.ended === "failed") return { ended: "failed", error: generation.error };
+  if (generation.ended === "failed") {
+    const { error } = generation;
+    return { ended: "failed", error, tooLong: isContextOverflow(error, { patterns }) };
+  }
   if (signal.aborted) return { ended: "aborted" };
-  return {
-    ended: "failed",
-    error: new HookError(`The provider did not answer in ${timeoutSeconds} seconds (compaction.timeoutSeconds).`, {
+  return failed(
+    new HookError(`The provider did not answer in ${timeoutSeconds} seconds (compaction.timeoutSeconds).`, {
       operation,
       key,
     }),
-  };
+  );
+}
+
+function failed(error: unknown): Asked {
+  return { ended: "failed", error, tooLong: false };
 }

@@ -14,6 +14,7 @@ export type SummaryFault =
   | "summary-empty"
   | "summary-too-short"
   | "summary-too-long"
+  | "summary-refused"
   | "too-much-to-summarize"
   | "provider-failed";
 

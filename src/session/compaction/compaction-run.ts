@@ -1,14 +1,21 @@
-import { type CompactionPlan, compactionOf, planCompaction, planStillApplies } from "../../core/compaction.js";
+import {
+  type CompactionPlan,
+  type CompactionPlanOptions,
+  compactionOf,
+  planCompaction,
+  planDrop,
+  planStillApplies,
+} from "../../core/compaction.js";
 import type { CompactionCause, CompactionEntry } from "../../core/entry.js";
 import { isMessageEntry } from "../../core/entry.js";
 import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
 import { windowOf } from "../../core/window.js";
-import { headSize, type Prompt, promptOf, reportedPart } from "../prompt/prompt.js";
+import { headSize, overheadOf, type Prompt, promptOf } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
 import { flushMemory } from "./memory-flush.js";
-import { type Summarised, summarise } from "./summary.js";
+import { mostToTell, type Summarised, summarise } from "./summary.js";
 
 export interface CompactionRequest {
   cause: CompactionCause;
@@ -28,6 +35,8 @@ interface Planned {
   overhead: number;
   /** What stood for earlier messages took. */
   head: number;
+  /** Whether more could leave than is summarised now. */
+  isPart: boolean;
 }
 
 /**
@@ -81,7 +90,7 @@ async function noteCost(shell: Shell, { prompt }: Planned, { usage }: { usage?: 
 async function plan(
   shell: Shell,
   { key, uuid }: Pick<SessionRecord, "key" | "uuid">,
-  { cause, limit = Number.POSITIVE_INFINITY }: CompactionRequest,
+  { cause, limit }: CompactionRequest,
 ): Promise<Planned | undefined> {
   const record = await shell.ledger.read(key);
   if (record === undefined || record.uuid !== uuid) return undefined;
@@ -91,34 +100,40 @@ async function plan(
   const sizes = await shell.gauge.sizes(messages, counted);
   const sizeOf = new Map(messages.map(({ id }, at) => [id, sizes[at] as number]));
   const head = (await headSize(shell, prompt)).tokens;
-  const overhead = overheadOf(prompt, sizeOf, head);
+  const overhead = await overheadOf(shell, prompt);
   const all = sizes.reduce((sum, size) => sum + size, 0);
   // Who asks for a compaction means now, also where the conversation is far from the limit.
   const isAsked = cause === "command" || cause === "host";
   const keepRecentTokens = isAsked ? Math.min(policy.keepRecentTokens, Math.floor(all / 4)) : policy.keepRecentTokens;
-  const made = planCompaction(entries, {
+  const counting = { countTokens: ({ id }: { id: string }) => sizeOf.get(id) ?? 0, openTurns: record.openTurns };
+  const whole = planCompaction(entries, {
+    ...counting,
     policy: { ...policy, keepRecentTokens },
-    countTokens: ({ id }) => sizeOf.get(id) ?? 0,
-    contextWindow: Math.max(1, Math.min(prompt.contextWindow, limit)),
+    contextWindow: Math.max(1, Math.min(prompt.contextWindow, limit ?? Number.POSITIVE_INFINITY)),
     overheadTokens: overhead,
-    openTurns: record.openTurns,
   });
-  if (made === undefined || !isWorthwhile(made, head, policy.minReduction)) return undefined;
-  return { prompt, plan: made, overhead, head };
+  if (whole === undefined || !isWorthwhile(whole, head + overhead, policy.minReduction)) return undefined;
+  const made = withinReach(shell, prompt, whole, limit, counting);
+  return { prompt, plan: made, overhead, head, isPart: made !== whole };
 }
 
-// What the provider reported beyond what the messages take is the host's own: instructions, tools.
-function overheadOf(prompt: Prompt, sizeOf: ReadonlyMap<string, number>, head: number): number {
-  const reported = reportedPart(prompt);
-  if (reported === undefined || reported.source !== "provider") return 0;
-  const rest = new Set(reported.rest.map(({ id }) => id));
-  let counted = head;
-  for (const [id, size] of sizeOf) if (!rest.has(id)) counted += size;
-  return Math.max(0, reported.tokens - counted);
+// A window that is many times larger than the model's, as after `/model` to a small one, is compacted a part at a time.
+function withinReach(
+  shell: Shell,
+  prompt: Prompt,
+  whole: CompactionPlan,
+  limit: number | undefined,
+  counting: Pick<CompactionPlanOptions, "countTokens" | "openTurns">,
+): CompactionPlan {
+  if (prompt.policy.strategy !== "summarize") return whole;
+  const most = mostToTell(shell, prompt, limit);
+  if (whole.tokensBefore - whole.tokensAfter <= most) return whole;
+  return planDrop(prompt.entries, { ...counting, room: whole.tokensBefore - most }) ?? whole;
 }
 
-function isWorthwhile({ tokensBefore, tokensAfter }: CompactionPlan, head: number, minReduction: number): boolean {
-  return tokensBefore - tokensAfter >= (tokensBefore + head) * minReduction;
+// What no compaction makes smaller counts as well: to flush and summarise for a hundredth of the prompt is no way to live.
+function isWorthwhile({ tokensBefore, tokensAfter }: CompactionPlan, around: number, minReduction: number): boolean {
+  return tokensBefore - tokensAfter >= (tokensBefore + around) * minReduction;
 }
 
 type Usable = Extract<Summarised, { status: "told" }> | { status: "dropped" };
@@ -130,14 +145,15 @@ type Told =
 
 async function tell(
   shell: Shell,
-  { prompt, plan: made, head }: Planned,
-  { instructions, signal }: CompactionRequest,
+  { prompt, plan: made, head, overhead, isPart }: Planned,
+  { instructions, signal, limit }: CompactionRequest,
 ): Promise<Told> {
   if (prompt.policy.strategy === "drop") return { status: "dropped" };
-  const told = await summarise(shell, prompt, made, { instructions, signal });
+  const told = await summarise(shell, prompt, made, { instructions, signal, limit });
   if (told.status !== "told") return told;
-  const before = made.tokensBefore + head;
-  return before - (made.tokensAfter + told.tokens) >= before * prompt.policy.minReduction
+  const leaves = made.tokensBefore - made.tokensAfter;
+  const before = isPart ? leaves : made.tokensBefore + head + overhead;
+  return leaves + head - told.tokens >= before * prompt.policy.minReduction
     ? told
     : { status: "failed", reason: "too-little-gained", usage: told.usage };
 }

@@ -13,12 +13,19 @@ export class Compactions {
   readonly #beside = new Set<Promise<unknown>>();
   readonly #failing = new Map<string, { failures: number; pause: number }>();
 
-  /** Runs a compaction, or waits for the one that is under way. */
-  run(uuid: string, compaction: (stopped: AbortSignal) => Promise<CompactionOutcome>): Promise<CompactionOutcome> {
-    const running = this.#running.get(uuid);
-    if (running !== undefined) return running.outcome;
+  /** The compaction that is under way. */
+  underWay(uuid: string): Promise<CompactionOutcome> | undefined {
+    return this.#running.get(uuid)?.outcome;
+  }
+
+  /** Runs a compaction of a session that has none under way. Of those that are nobody's wish the failures are remembered. */
+  run(
+    uuid: string,
+    isWished: boolean,
+    compaction: (stopped: AbortSignal) => Promise<CompactionOutcome>,
+  ): Promise<CompactionOutcome> {
     const stop = new AbortController();
-    const outcome = this.#watched(uuid, compaction(stop.signal));
+    const outcome = this.#watched(uuid, isWished, compaction(stop.signal));
     this.#running.set(uuid, { outcome, abort: () => stop.abort() });
     return outcome;
   }
@@ -53,10 +60,10 @@ export class Compactions {
     await Promise.allSettled([...this.#beside]);
   }
 
-  async #watched(uuid: string, compaction: Promise<CompactionOutcome>): Promise<CompactionOutcome> {
+  async #watched(uuid: string, isWished: boolean, compaction: Promise<CompactionOutcome>): Promise<CompactionOutcome> {
     try {
       const outcome = await compaction;
-      this.#remember(uuid, outcome);
+      if (!isWished || outcome.status === "compacted") this.#remember(uuid, outcome);
       return outcome;
     } finally {
       this.#running.delete(uuid);

@@ -2,17 +2,31 @@ import { compactionThresholds } from "../../core/compaction-policy.js";
 import type { SessionRecord } from "../../core/record.js";
 import { promptOf } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
+import { untilAborted } from "../until-aborted.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
 import { type CompactionRequest, runCompaction } from "./compaction-run.js";
 
-/** The one way to a compaction, whatever asks for it. One at a time for each session: who comes second gets the first one's outcome. */
-export function compact(
+/**
+ * The one way to a compaction, whatever asks for it. One at a time for each session: who comes second gets the first one's outcome,
+ * but for one who has wishes of their own. They wait for it, and then for theirs.
+ */
+export async function compact(
   shell: Shell,
   meant: Pick<SessionRecord, "key" | "uuid">,
   request: CompactionRequest,
 ): Promise<CompactionOutcome> {
-  return shell.compactions.run(meant.uuid, (stopped) => {
-    const signal = AbortSignal.any([request.signal, stopped, shell.queue.closing]);
+  const { compactions, logger, queue } = shell;
+  for (;;) {
+    const underWay = compactions.underWay(meant.uuid);
+    if (underWay === undefined) break;
+    const late = () => logger.debug({ key: meant.key }, "a compaction failed when nobody waited for it any more");
+    const joined = await untilAborted(underWay, request.signal, late);
+    if (joined === undefined) return { status: "unchanged", reason: "aborted" };
+    if (request.instructions === undefined) return joined.value;
+  }
+  const isWished = request.cause === "command" || request.cause === "host";
+  return compactions.run(meant.uuid, isWished, (stopped) => {
+    const signal = AbortSignal.any([request.signal, stopped, queue.closing]);
     return announced(shell, meant, { ...request, signal });
   });
 }

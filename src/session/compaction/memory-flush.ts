@@ -1,5 +1,4 @@
 import type { MemoryFlushEntry } from "../../core/entry.js";
-import { isContextOverflow } from "../../core/overflow.js";
 import type { SessionRecord } from "../../core/record.js";
 import { windowOf } from "../../core/window.js";
 import { isSessionError } from "../../errors.js";
@@ -62,9 +61,7 @@ async function flush(
   const { key, uuid } = prompt.record;
   let asked = await ask(shell, prompt, signal, WHOLE);
   for (const share of SHARES) {
-    const isTooLarge =
-      asked.ended === "failed" && isContextOverflow(asked.error, { patterns: shell.provider?.overflowPatterns });
-    if (!isTooLarge) break;
+    if (asked.ended !== "failed" || !asked.tooLong) break;
     const size = Math.min(await reducedSize(shell, prompt, WHOLE), prompt.contextWindow);
     asked = await ask(shell, prompt, signal, { media: "none", tightResults: true, room: Math.floor(size * share) });
   }

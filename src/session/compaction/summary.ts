@@ -3,7 +3,7 @@ import { compactionThresholds } from "../../core/compaction-policy.js";
 import type { MessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import { addUsage, type Usage } from "../../core/message.js";
-import { isContextOverflow } from "../../core/overflow.js";
+import { shortenMessage } from "../../core/shorten.js";
 import { summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
 import { HookError } from "../../errors.js";
 import { NO_REPLY } from "../outcome.js";
@@ -15,64 +15,86 @@ import type { SummaryFault } from "./compaction-outcome.js";
 
 export type Summarised =
   | { status: "told"; summary: string; tokens: number; model: string | undefined; usage: Usage | undefined }
-  | { status: "failed"; reason: SummaryFault; error?: unknown; usage?: Usage | undefined }
+  | { status: "failed"; reason: SummaryFault; error?: unknown; tooLong?: boolean; usage?: Usage | undefined }
   | { status: "aborted"; usage?: Usage | undefined };
 
 // What takes the place of pages of conversation is longer than an "ok" in any language.
 const SHORTEST_SUMMARY = 10;
 
-// Half the size, twice: a count that is wrong by more than this is no count.
-const TIMES_HALVED = 2;
+// First to what was refused, where that is known, and then to what is a quarter of it.
+const TIMES_HALVED = 3;
+
+// So many requests at the most make one summary; what would need more is for the next compaction.
+export const MOST_REQUESTS = 8;
+
+/** What a summary is made of, and how. */
+export interface SummaryOptions {
+  instructions: string | undefined;
+  signal: AbortSignal;
+  /** The window to fit, where that is known to be smaller than the model's. */
+  limit: number | undefined;
+}
 
 /** Makes the summary a plan asks for: by the model, or by a function of the host. What cannot be used is refused. */
 export async function summarise(
   shell: Shell,
   prompt: Prompt,
   plan: CompactionPlan,
-  { instructions, signal }: { instructions: string | undefined; signal: AbortSignal },
+  options: SummaryOptions,
 ): Promise<Summarised> {
-  const { strategy } = prompt.policy;
-  if (typeof strategy === "function") return byHost(shell, prompt, plan, { instructions, signal });
-  const { key } = prompt.record;
-  const model = prompt.policy.model ?? prompt.model;
-  const window = shell.windows.of(model, parseSessionKey(key).agentId, key);
+  if (typeof prompt.policy.strategy === "function") return byHost(shell, prompt, plan, options);
   const told = await tell(shell, prompt, plan.summarize);
-  let room = compactionThresholds(window, prompt.policy).compact;
+  let window = summaryWindow(shell, prompt);
   for (let halved = 0; ; halved += 1) {
-    const summarised = await inRequests(shell, prompt, { told, plan, model, instructions, signal, room, window });
-    const isTooLarge =
-      summarised.status === "failed" &&
-      isContextOverflow(summarised.error, { patterns: shell.provider?.overflowPatterns });
-    if (!isTooLarge || halved === TIMES_HALVED) return summarised;
-    room = Math.floor(room / 2);
+    const summarised = await inRequests(shell, prompt, { told, plan, window, ...options });
+    const isTooLong = summarised.status === "failed" && summarised.tooLong === true;
+    if (!isTooLong || halved === TIMES_HALVED) return summarised;
+    window = Math.floor(Math.min(window / 2, options.limit ?? window));
   }
 }
 
-async function tell(shell: Shell, { counted }: Prompt, messages: readonly MessageEntry[]): Promise<Told[]> {
-  const told: Told[] = [];
-  for (const message of messages) {
-    const text = tellMessage(message);
-    told.push({ text, tokens: await shell.gauge.size({ role: "user", content: text }, counted) });
-  }
-  return told;
+/** So much, in tokens, can be told to the model that summarises before one compaction would take too many requests. */
+export function mostToTell(shell: Shell, prompt: Prompt, limit: number | undefined): number {
+  const window = Math.min(summaryWindow(shell, prompt), limit ?? Number.POSITIVE_INFINITY);
+  const { compact } = compactionThresholds(window, prompt.policy);
+  // One less, because they do not fill the room to the last.
+  return (MOST_REQUESTS - 1) * Math.floor(compact / 2);
 }
+
+function summaryWindow(shell: Shell, prompt: Prompt): number {
+  const { record, policy, model, contextWindow } = prompt;
+  const { model: own } = policy;
+  if (own === undefined || own === model) return contextWindow;
+  return shell.windows.of(own, parseSessionKey(record.key).agentId, record.key);
+}
+
+/** The messages as text, as long as the session's model was shown them. */
+async function tell(shell: Shell, { counted }: Prompt, messages: readonly MessageEntry[]): Promise<Told[]> {
+  const sizes = await shell.gauge.sizes(messages, counted);
+  return messages.map((message, at) => ({
+    text: tellMessage(shortenMessage(message, { ...counted, withoutMedia: true })),
+    tokens: (sizes[at] as number) + LABEL_TOKENS,
+  }));
+}
+
+// Role and name before it take about what frames a message in a prompt, which is counted; further lines begin with blanks.
+const LABEL_TOKENS = 4;
 
 interface Making {
   told: readonly Told[];
   plan: CompactionPlan;
-  model: string | undefined;
   instructions: string | undefined;
   signal: AbortSignal;
-  /** So much may one request take. */
-  room: number;
-  /** The window of the model that summarises. */
+  /** What the window of the model that summarises is taken for. */
   window: number;
 }
 
 /** One request after the other, each with the summary of those before. */
 async function inRequests(shell: Shell, prompt: Prompt, making: Making): Promise<Summarised> {
-  const { told, plan, model, instructions, signal, room, window } = making;
+  const { told, plan, instructions, signal, window } = making;
   const { record, counted, policy } = prompt;
+  const model = policy.model ?? prompt.model;
+  const room = compactionThresholds(window, policy).compact;
   const most = longestSummary(Math.min(window, prompt.contextWindow), prompt);
   const size = async (texts: readonly string[], previousSummary: string | undefined) => {
     let tokens = 0;
@@ -97,7 +119,10 @@ async function inRequests(shell: Shell, prompt: Prompt, making: Making): Promise
       signal,
     });
     if (asked.ended === "aborted") return { status: "aborted", usage };
-    if (asked.ended === "failed") return { status: "failed", reason: "provider-failed", error: asked.error, usage };
+    if (asked.ended === "failed") {
+      const { error, tooLong } = asked;
+      return { status: "failed", reason: "provider-failed", error, tooLong, usage };
+    }
     usage = addUsage(usage, asked.usage);
     const fault = faultOf(asked.text, asked.stopReason);
     if (fault !== undefined) return { status: "failed", reason: fault, usage };
@@ -112,14 +137,16 @@ async function byHost(
   shell: Shell,
   prompt: Prompt,
   plan: CompactionPlan,
-  { instructions, signal }: { instructions: string | undefined; signal: AbortSignal },
+  { instructions, signal }: SummaryOptions,
 ): Promise<Summarised> {
   const { strategy, timeoutSeconds } = prompt.policy;
   const { key, uuid } = prompt.record;
   if (typeof strategy !== "function") throw new TypeError("The strategy is no function.");
   const late = AbortSignal.timeout(timeoutSeconds * 1000);
   const ending = AbortSignal.any([signal, late]);
-  const { summarize: messages, previousSummary } = plan;
+  const { previousSummary } = plan;
+  // Its own, to do with as it likes: the plan is carried out as it was made.
+  const messages = plan.summarize.map((message) => ({ ...message }));
   const work = (async () => strategy({ key, uuid, messages, previousSummary, instructions, signal: ending }))();
   let made: { value: unknown } | undefined;
   const failed = (why: string, cause?: unknown): Summarised => {
@@ -152,8 +179,34 @@ function longestSummary(contextWindow: number, { policy }: Prompt): number {
 function faultOf(summary: string, stopReason: string | undefined): SummaryFault | undefined {
   if (summary === "" || summary === NO_REPLY) return "summary-empty";
   if (summary.length < SHORTEST_SUMMARY) return "summary-too-short";
+  const why = stopReason?.toLowerCase().replace(/[^a-z]/g, "") ?? "";
   // One that was cut off lacks its end, which is where it tells what happened last.
-  return stopReason !== undefined && CUT_OFF.has(stopReason) ? "summary-too-long" : undefined;
+  if (CUT_OFF.has(why)) return "summary-too-long";
+  return REFUSED.has(why) ? "summary-refused" : undefined;
 }
 
-const CUT_OFF: ReadonlySet<string> = new Set(["length", "max_tokens", "MAX_TOKENS", "aborted", "error"]);
+// As providers and the AI SDK write them, by their letters.
+const CUT_OFF: ReadonlySet<string> = new Set([
+  "length",
+  "maxtokens",
+  "maxoutputtokens",
+  "modellength",
+  "modelcontextwindowexceeded",
+  "incomplete",
+  "aborted",
+  "error",
+]);
+const REFUSED: ReadonlySet<string> = new Set([
+  "contentfilter",
+  "contentfiltered",
+  "refusal",
+  "safety",
+  "recitation",
+  "blocklist",
+  "prohibitedcontent",
+  "spii",
+  "guardrailintervened",
+  "toolcalls",
+  "tooluse",
+  "functioncall",
+]);

@@ -14,6 +14,9 @@ const LEAST_REFUSED = 1000;
 
 const MAX_REFUSALS = 10_000;
 
+// Anyone may choose a model of any name where the host does not say which there are.
+const MAX_WARNINGS = 20;
+
 /** How large the windows of models are. */
 export class ModelWindows {
   readonly #config: SessionsConfig;
@@ -21,6 +24,7 @@ export class ModelWindows {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #unknown = new Set<string | undefined>();
+  readonly #withoutMedia = new Map<string, number>();
   readonly #refusals = new Map<string, { model: string | undefined; tokens: number; at: number }>();
 
   constructor(config: SessionsConfig, provider: ProviderHooks | undefined, logger: Logger, clock: Clock) {
@@ -30,7 +34,32 @@ export class ModelWindows {
     this.#clock = clock;
   }
 
-  /** A prompt of this size was refused. For an hour the session's prompts are kept below it, or each would be refused first. */
+  /** What the host or the config says of a model's window. @throws HookError */
+  stated(model: string | undefined, agentId: string, key: SessionKey): number | undefined {
+    return this.#ask(model, key) ?? agentContextTokens(this.#config, agentId);
+  }
+
+  /** In tokens: what is said of it, else 200,000. @throws HookError */
+  of(model: string | undefined, agentId: string, key: SessionKey): number {
+    const stated = this.stated(model, agentId, key);
+    if (stated !== undefined) return stated;
+    if (!this.#unknown.has(model) && this.#unknown.size < MAX_WARNINGS) {
+      this.#unknown.add(model);
+      this.#logger.warn(
+        { model, contextWindow: DEFAULT_WINDOW },
+        "the window of this model is not known: give provider.contextWindow or agents.defaults.contextTokens",
+      );
+    }
+    return DEFAULT_WINDOW;
+  }
+
+  /** The window for a session's prompts: less than the model's where nobody knows that and more has been refused. @throws HookError */
+  for(uuid: string, model: string | undefined, agentId: string, key: SessionKey): number {
+    const stated = this.stated(model, agentId, key);
+    return stated ?? Math.min(this.of(model, agentId, key), this.#refusal(uuid, model) ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** A prompt of this size was refused. Where the window is a guess, the session's prompts are kept below it for an hour. */
   refused(uuid: string, model: string | undefined, tokens: number): void {
     if (tokens < LEAST_REFUSED) return;
     const known = this.#refusal(uuid, model) ?? Number.POSITIVE_INFINITY;
@@ -39,29 +68,28 @@ export class ModelWindows {
     this.#refusals.set(uuid, { model, tokens: Math.min(known, tokens), at: this.#clock.now() });
   }
 
-  /** The window of a session's model, or less where that has been seen to be too much. @throws HookError */
-  for(uuid: string, model: string | undefined, agentId: string, key: SessionKey): number {
-    return Math.min(this.of(model, agentId, key), this.#refusal(uuid, model) ?? Number.POSITIVE_INFINITY);
+  /** A prompt of this size was taken: what was refused below it was refused for another reason. */
+  accepted(uuid: string, tokens: number): void {
+    const refusal = this.#refusals.get(uuid);
+    if (refusal !== undefined && refusal.tokens <= tokens) this.#refusals.delete(uuid);
+  }
+
+  /** A payload was refused until its older media had been left out. For an hour they are left out from the start. */
+  leftOutMedia(uuid: string): void {
+    if (this.#withoutMedia.size >= MAX_REFUSALS) this.#withoutMedia.clear();
+    this.#withoutMedia.set(uuid, this.#clock.now());
+  }
+
+  /** Which media a session's prompts begin with. */
+  mediaOf(uuid: string): "all" | "last-turn" {
+    const at = this.#withoutMedia.get(uuid);
+    return at !== undefined && this.#clock.now() - at < REMEMBERED_MS ? "last-turn" : "all";
   }
 
   #refusal(uuid: string, model: string | undefined): number | undefined {
     const refusal = this.#refusals.get(uuid);
     if (refusal === undefined || refusal.model !== model) return undefined;
     return this.#clock.now() - refusal.at < REMEMBERED_MS ? refusal.tokens : undefined;
-  }
-
-  /** In tokens: what the host says of the model, else what is configured for the agent, else 200,000. @throws HookError */
-  of(model: string | undefined, agentId: string, key: SessionKey): number {
-    const known = this.#ask(model, key) ?? agentContextTokens(this.#config, agentId);
-    if (known !== undefined) return known;
-    if (!this.#unknown.has(model)) {
-      this.#unknown.add(model);
-      this.#logger.warn(
-        { model, contextWindow: DEFAULT_WINDOW },
-        "the window of this model is not known: give provider.contextWindow or agents.defaults.contextTokens",
-      );
-    }
-    return DEFAULT_WINDOW;
   }
 
   #ask(model: string | undefined, key: SessionKey): number | undefined {

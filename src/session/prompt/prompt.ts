@@ -76,6 +76,18 @@ export async function headSize(
   return { tokens, source: "estimate" };
 }
 
+/** What a prompt takes besides its messages, going by the provider's last report: the host's instructions and tools. */
+export async function overheadOf(shell: Shell, prompt: Prompt): Promise<number> {
+  const reported = reportedPart(prompt);
+  if (reported === undefined || reported.source !== "provider") return 0;
+  const rest = new Set(reported.rest);
+  const { messages } = windowOf(prompt.entries);
+  const covered = messages.filter((message) => !rest.has(message));
+  const sizes = await shell.gauge.sizes(covered, prompt.counted);
+  const { tokens: head } = await headSize(shell, prompt);
+  return Math.max(0, reported.tokens - sizes.reduce((sum, size) => sum + size, head));
+}
+
 /** What is known of the size without counting, and the messages that are not in it. */
 export function reportedPart({
   record,

@@ -4,7 +4,7 @@ import type { SessionKey } from "../../core/key.js";
 import type { Message } from "../../core/message.js";
 import { type CountText, maxMessageTokens, messageTexts, textPieces } from "../../core/tokens.js";
 import { HookError } from "../../errors.js";
-import type { ProviderHooks } from "../hooks.js";
+import type { Logger, ProviderHooks } from "../hooks.js";
 
 /** Whose messages are counted, and as what they are shown. */
 export interface Counted {
@@ -18,13 +18,8 @@ export interface Counted {
 // Some 20 MB at most, and more messages than many large windows hold.
 const MAX_KNOWN = 131_072;
 
-// A prompt that is shorter than this is not cut off by anyone.
-const FEW_BYTES = 4096;
-
-// English has some four bytes to a token, and hardly any text more.
-const BYTES_OF_TWO_TOKENS = 8;
-
-const encoder = new TextEncoder();
+// Some dozens of summaries at the most.
+const MAX_TEXTS = 64;
 
 // So long the thread may be kept by counting before others get their turn.
 const SLICE_MS = 8;
@@ -34,11 +29,15 @@ export class TokenGauge {
   readonly #loadCount: () => Promise<CountText>;
   readonly #provider: ProviderHooks | undefined;
   readonly #known = new Map<string, number>();
+  readonly #texts = new Map<string, number>();
+  readonly #logger: Logger;
+  #failed = false;
 
   /** `loadCount` is called when the first count is needed, which in short conversations is never. */
-  constructor(loadCount: () => Promise<CountText>, provider: ProviderHooks | undefined) {
+  constructor(loadCount: () => Promise<CountText>, provider: ProviderHooks | undefined, logger: Logger) {
     this.#loadCount = loadCount;
     this.#provider = provider;
+    this.#logger = logger;
   }
 
   /** More than this they cannot take. Costs next to nothing; `undefined` where only the host can tell. */
@@ -63,35 +62,46 @@ export class TokenGauge {
     return sizes;
   }
 
-  /** What a message takes that is in no transcript. */
+  /** What a message takes that is in no transcript. The last of them are remembered: most are summaries. */
   async size(message: Message, as: Pick<Counted, "key" | "model">): Promise<number> {
-    return this.#count(message, as, new Slice());
-  }
-
-  /** What the texts of messages take, if it is more than twice so many tokens; else `undefined`. Seldom has to count. */
-  async farMoreThan(tokens: number, messages: readonly Message[]): Promise<number | undefined> {
-    const texts = messages.flatMap((message) => messageTexts(message).texts);
-    const bytes = texts.reduce((sum, text) => sum + encoder.encode(text).length, 0);
-    if (bytes < FEW_BYTES || bytes < tokens * BYTES_OF_TWO_TOKENS) return undefined;
-    const slice = new Slice();
-    let sum = 0;
-    for (const text of texts) sum += await countInSlices(text, await this.#loadCount(), slice);
-    return sum > tokens * 2 ? sum : undefined;
+    const name = typeof message.content === "string" ? `${as.model} ${message.content}` : undefined;
+    const known = name === undefined ? undefined : this.#texts.get(name);
+    if (known !== undefined) return known;
+    const size = await this.#count(message, as, new Slice());
+    if (this.#texts.size >= MAX_TEXTS) this.#texts.clear();
+    if (name !== undefined) this.#texts.set(name, size);
+    return size;
   }
 
   // What a text is cut to, who is named and which model counts can make another number of the same message.
   #nameOf(message: MessageEntry, { uuid, model, nameSenders, maxResultCharacters }: Counted): string {
     const counter = this.#provider?.countTokens === undefined ? "" : (model ?? "");
-    const form = message.role === "user" ? nameSenders : message.role === "tool" ? maxResultCharacters : "";
-    return `${uuid} ${message.id} ${form} ${counter}`;
+    const limit = typeof message.content === "string" ? "" : maxResultCharacters;
+    return `${uuid} ${message.id} ${message.role === "user" && nameSenders} ${limit} ${counter}`;
   }
 
   async #count(message: Message, { key, model }: Pick<Counted, "key" | "model">, slice: Slice): Promise<number> {
     if (this.#provider?.countTokens !== undefined) return hostCount(this.#provider, message, model, key);
     const { texts, tokens } = messageTexts(message);
     let sum = tokens;
-    for (const text of texts) sum += await countInSlices(text, await this.#loadCount(), slice);
+    const count = texts.length === 0 ? countRoughly : await this.#counter();
+    for (const text of texts) sum += await countInSlices(text, count, slice);
     return sum;
+  }
+
+  // A bundler that leaves the tokeniser's own file behind must not cost a session its turns.
+  async #counter(): Promise<CountText> {
+    if (this.#failed) return countRoughly;
+    try {
+      return await this.#loadCount();
+    } catch (error) {
+      this.#failed = true;
+      this.#logger.warn(
+        { err: error instanceof Error ? { type: error.name } : { type: typeof error } },
+        "tiktoken could not be loaded: tokens are counted roughly, by bytes; give provider.countTokens for better",
+      );
+      return countRoughly;
+    }
   }
 
   #forgetOldest(): void {
@@ -101,6 +111,13 @@ export class TokenGauge {
     }
   }
 }
+
+// Rather too many than too few, in most languages.
+const BYTES_OF_A_TOKEN = 3;
+
+const encoder = new TextEncoder();
+
+const countRoughly: CountText = (text) => Math.ceil(encoder.encode(text).length / BYTES_OF_A_TOKEN);
 
 function hostCount(provider: ProviderHooks, message: Message, model: string | undefined, key: SessionKey): number {
   const operation = "countTokens";

@@ -4,7 +4,9 @@ import { isEntryOf, isMessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import type { Message, Usage } from "../../core/message.js";
 import { isPayloadTooLarge } from "../../core/overflow.js";
+import type { SessionRecord } from "../../core/record.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
+import { messageTexts } from "../../core/tokens.js";
 import { compactionInForce, windowOf } from "../../core/window.js";
 import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
@@ -12,7 +14,7 @@ import { flushMemory } from "../compaction/memory-flush.js";
 import type { TurnEvent } from "../events.js";
 import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
-import { contextOf, type Prompt, promptOf, promptSize } from "./prompt.js";
+import { contextOf, overheadOf, type Prompt, promptOf, promptSize } from "./prompt.js";
 import { type Reduction, reduce, reducedSize, WHOLE } from "./reduction.js";
 
 // After so many a turn has been kept waiting long enough, and what is left is what cannot be told in a summary.
@@ -22,7 +24,7 @@ const MOST_COMPACTIONS = 3;
 const MOST_REFUSALS = 24;
 
 /** What is left of the prompt each time that whole turns are left out; the last time, nothing but what was asked. */
-const SHARES = [0.5, 0.25, 0];
+const SHARES = [0.5, 0.25, 0.125, 0];
 
 /** Which turn a prompt is for. */
 export interface PromptedTurn {
@@ -36,18 +38,21 @@ export interface PromptedTurn {
 export class TurnPrompt {
   readonly #shell: Shell;
   readonly #turn: PromptedTurn;
-  #reduction = WHOLE;
+  #reduction: Reduction;
   #assessed = false;
   #attempts = 0;
   #compactions = 0;
   #mayCompact = true;
+  #due: boolean | undefined;
   #timesDropped = 0;
-  /** How many messages the window had when the prompt was last built. */
+  /** What the last prompt was built of, and how many messages its window had. */
+  #built!: Prompt;
   #sent = 0;
 
   constructor(shell: Shell, turn: PromptedTurn) {
     this.#shell = shell;
     this.#turn = turn;
+    this.#reduction = { ...WHOLE, media: shell.windows.mediaOf(turn.about.uuid) };
   }
 
   /** What to send now. The first time, memory is flushed and the session compacted if that is due. */
@@ -73,17 +78,19 @@ export class TurnPrompt {
     const tokens = await this.#size(prompt, this.#reduction);
     const payload = isPayloadTooLarge(error);
     this.#attempts += 1;
-    if (!payload) this.#shell.windows.refused(prompt.record.uuid, prompt.model, tokens);
     if (this.#attempts > MOST_REFUSALS) throw this.#overflow(prompt, tokens, error);
     const recorded = this.#recorded(prompt);
     if (recorded.length > 0) this.#beginAnew();
+    // With steps since, it is not this prompt that was refused, but one that the provider's own loop made of it.
+    else if (!payload)
+      this.#shell.windows.refused(about.uuid, prompt.model, tokens + (await overheadOf(this.#shell, prompt)));
     events.emit("context.overflow", { ...about, attempt: this.#attempts, tokens, contextWindow, payload });
     if (payload && (await this.#leaveOutMedia(prompt))) return;
     // What the loop of the provider sent last had the whole of what its tools have just returned. The next prompt has not.
     if (!payload && recorded.some((message) => shortenMessage(message, prompt.counted) !== message)) return;
     const size = Math.min(tokens, contextWindow);
-    const mayCompact = policy.enabled && this.#mayCompact && this.#shell.compactions.isDue(prompt.record.uuid);
-    if (mayCompact && (await this.#compact("overflow", Math.floor(size * 0.9)))) return;
+    if (this.#turn.signal.aborted) return;
+    if (policy.enabled && this.#isDue() && (await this.#compact("overflow", Math.floor(size * 0.9)))) return;
     if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true })) return;
     while (this.#timesDropped < SHARES.length) {
       const room = Math.floor(size * (SHARES[this.#timesDropped] as number));
@@ -94,15 +101,23 @@ export class TurnPrompt {
   }
 
   /**
-   * Whether the provider's report is of less than the window holds: because something was left out of this prompt, or because it
-   * reports far less than it was sent. Then it says nothing of the size of the next one.
+   * Whether the provider's report does not tell the size of the window: because something was left out of this prompt, because it
+   * is far less than was sent, or more than the model takes at all.
    */
   async isTruncated(messages: readonly Message[], { input, cacheRead = 0, cacheWrite = 0 }: Usage): Promise<boolean> {
+    const { windows } = this.#shell;
+    const { key, uuid } = this.#turn.about;
+    const reported = input + cacheRead + cacheWrite;
+    windows.accepted(uuid, reported);
     const { media, tightResults, room } = this.#reduction;
     if (media !== "all" || tightResults || room !== undefined) return true;
-    const reported = input + cacheRead + cacheWrite;
-    const tokens = await this.#shell.gauge.farMoreThan(reported, messages);
-    if (tokens === undefined) return false;
+    const { model } = this.#built;
+    // More than a window holds is the sum of several calls.
+    const window = windows.stated(model, parseSessionKey(key).agentId, key);
+    if (window !== undefined && reported > window) return true;
+    if (!isFarLess(reported, messages)) return false;
+    const tokens = await this.#size(this.#built, WHOLE);
+    if (tokens < reported * 2) return false;
     this.#shell.events.emit("context.truncated", { ...this.#turn.about, tokens, reported });
     return true;
   }
@@ -120,7 +135,7 @@ export class TurnPrompt {
   }
 
   async #assess(prompt: Prompt): Promise<Prompt> {
-    const { compactions, events } = this.#shell;
+    const { events } = this.#shell;
     const { about, signal } = this.#turn;
     const { policy, contextWindow, record } = prompt;
     const { flush, compact: threshold } = compactionThresholds(contextWindow, policy);
@@ -132,10 +147,11 @@ export class TurnPrompt {
     if (assessed.action === "flush-memory" && record.memoryFlush === null)
       await flushMemory(this.#shell, record, signal);
     let now = prompt;
-    if (assessed.action === "compact" && compactions.isDue(record.uuid)) {
+    if (assessed.action === "compact" && this.#isDue()) {
       await this.#compact("threshold");
       now = await this.#read();
     }
+    if (signal.aborted) return now;
     // The reply needs room as well: half of what is kept free for it.
     const most = Math.floor((contextWindow + threshold) / 2);
     if (tokens > most) await this.#fit(now, most);
@@ -151,9 +167,15 @@ export class TurnPrompt {
     await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true });
     const left = await this.#size(prompt, this.#reduction);
     if (left + over > most) await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room: most - over });
-    const rest = over + (await this.#size(prompt, this.#reduction));
-    // The count may be a little off, and then the provider has the last word.
+    const rest = await this.#size(prompt, this.#reduction);
+    // The count may be a little off, and what else is said to be in the prompt a mistake: then the provider has the last word.
     if (rest > prompt.contextWindow * 1.1) throw this.#overflow(prompt, rest, undefined);
+  }
+
+  // A turn counts once in the pause after a failure, however often it would compact.
+  #isDue(): boolean {
+    this.#due ??= this.#shell.compactions.isDue(this.#turn.about.uuid);
+    return this.#due;
   }
 
   async #compact(cause: CompactionCause, limit?: number): Promise<boolean> {
@@ -192,7 +214,14 @@ export class TurnPrompt {
     const isLeft = (at: number) => at >= asked || media === "all";
     if (media === "none" || !messages.some((message, at) => isLeft(at) && hasMedia(message))) return false;
     const older = media === "all" && messages.some((message, at) => at < asked && hasMedia(message));
+    if (older) this.#shell.windows.leftOutMedia(this.#turn.about.uuid);
     return this.#leaveOut(prompt, "media", { ...this.#reduction, media: older ? "last-turn" : "none" });
+  }
+
+  /** Whether the session has been compacted, or a compaction taken back, since the prompt was built: then a report on it is outdated. */
+  isOutdated({ compactions, state }: SessionRecord): boolean {
+    const { record } = this.#built;
+    return compactions !== record.compactions || state.lastCompaction !== record.state.lastCompaction;
   }
 
   /** Whether that leaves anything out. If not, it stays as it was. */
@@ -209,6 +238,7 @@ export class TurnPrompt {
 
   async #build(prompt: Prompt): Promise<Message[]> {
     const { media } = this.#reduction;
+    this.#built = prompt;
     this.#sent = windowOf(prompt.entries).messages.length;
     const reduced = await reduce(this.#shell, prompt, this.#reduction);
     return contextOf(reduced.prompt, { media }).messages;
@@ -226,7 +256,7 @@ export class TurnPrompt {
         ? `What has to be in the prompt takes about ${Math.ceil(tokens)} tokens, and the model's window is ${contextWindow}.`
         : `The provider refuses even a prompt of about ${Math.ceil(tokens)} tokens, in a window said to be ${contextWindow}.`;
     return new ContextOverflowError(
-      `${what} The message is stored. Send less at once, unpin what is not needed, or choose a model with a larger window.`,
+      `${what} The message is stored. Send less at once, or choose a model with a larger window.`,
       { operation: "generate", key: this.#turn.about.key, tokens: Math.ceil(tokens), contextWindow, cause },
     );
   }
@@ -252,4 +282,19 @@ function entriesFor(window: readonly TranscriptEntry[], user: MessageEntry): Tra
 function aloneIn(window: readonly TranscriptEntry[], user: MessageEntry): TranscriptEntry[] {
   const steps = window.filter((entry): entry is MessageEntry => isMessageEntry(entry) && entry.of === user.id);
   return [user, ...steps].map(({ cleared: _, ...entry }) => entry);
+}
+
+// A prompt that is shorter than this is not cut off by anyone.
+const FEW_BYTES = 4096;
+
+// English has some four bytes to a token, and hardly any text more.
+const BYTES_OF_TWO_TOKENS = 8;
+
+const encoder = new TextEncoder();
+
+/** Whether so few tokens may be far less than messages take. Seldom, so that seldom anything has to be counted. */
+function isFarLess(tokens: number, messages: readonly Message[]): boolean {
+  let bytes = 0;
+  for (const message of messages) for (const text of messageTexts(message).texts) bytes += encoder.encode(text).length;
+  return bytes >= Math.max(FEW_BYTES, tokens * BYTES_OF_TWO_TOKENS);
 }

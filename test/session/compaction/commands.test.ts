@@ -149,7 +149,7 @@ describe("/status", () => {
   };
 
   test("tells the size, what bounds it, and where it is from", async () => {
-    const usage = { input: 2000, output: 48 };
+    const usage = { input: 2045, output: 3 };
     const answer = { messages: [{ role: "assistant" as const, content: "hi." }], usage };
     await using manager = hostOf(limitedModel({ window: 8192, reply: () => answer }));
     const say = speaker();

@@ -81,15 +81,28 @@ describe("G12 G6 a prompt that the provider refuses", () => {
     expect(model.purposes()).toEqual(["reply"]);
   });
 
-  test("of a session with a wrong window is remembered, and each message is answered once", async () => {
+  test("of a model whose window was named wrongly is found out at every turn, and each message is answered once", async () => {
     const model = limitedModel({ window: 8000, told: 200_000, output: 500, reply });
     await using manager = hostOf(model);
     const completed = heard(manager, "compaction.completed");
     await talk(manager, speaker(), 30, 500);
     expect(model.of("reply").filter(({ refused }) => !refused)).toHaveLength(30);
     expect(completed.length).toBeGreaterThanOrEqual(3);
-    expect(model.of("reply").filter(({ refused }) => refused)).toHaveLength(1);
+    expect(model.of("reply").filter(({ refused }) => refused)).toHaveLength(completed.length);
     expect(model.of("summary").filter(({ refused }) => !refused)).toHaveLength(completed.length);
+    expect(marksIn(await historyOf(manager))).toEqual(marks(1, 30));
+  });
+
+  test("of a model whose window nobody named is remembered: the session is kept below it from then on", async () => {
+    const { contextWindow: _, ...model } = limitedModel({ window: 8000, output: 500, reply });
+    await using manager = hostOf(model);
+    const completed = heard(manager, "compaction.completed");
+    await talk(manager, speaker(), 30, 500);
+    expect(model.of("reply").filter(({ refused }) => refused)).toHaveLength(1);
+    expect(completed.length).toBeGreaterThanOrEqual(3);
+    const status = await (await manager.open(KEY)).status();
+    expect(status.contextWindow).toBeGreaterThan(6000);
+    expect(status.contextWindow).toBeLessThan(10_000);
     expect(marksIn(await historyOf(manager))).toEqual(marks(1, 30));
   });
 

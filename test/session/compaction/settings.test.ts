@@ -26,7 +26,7 @@ describe("settings of compaction", () => {
   });
 
   test("a floor that leaves nothing of the window beside it throws as well", () => {
-    const compaction = { reserveTokensFloor: 20_000 };
+    const compaction = { reserveTokensFloor: 24_000 };
     expect(construct({ defaults: { contextTokens: 16_000, compaction } })).toThrow(/reserveTokensFloor/);
     expect(construct({ list: [{ id: "main", contextTokens: 16_000, compaction }] })).toThrow(/reserveTokensFloor/);
     expect(construct({ defaults: { contextTokens: 32_000, compaction } })).not.toThrow();

@@ -24,14 +24,14 @@ describe("G13 the size of the next prompt", () => {
           await record(call, { usage: { input: 1000 * n, output: 50, cacheRead: 100 } });
           await record(result);
         }
-        return said("done.", { input: 8000, output: 50, cacheRead: 100, cacheWrite: 10 });
+        return said("done.", { input: 8045, output: 5, cacheRead: 100, cacheWrite: 10 });
       },
     ]);
     await using manager = hostOf(provider);
     await manager.handle(speaker()());
     const status = await statusOf(manager);
     expect(status).toMatchObject({ tokensUsed: 8160, tokensSource: "provider", tokensStale: false });
-    expect(status.usage).toEqual({ input: 36_000, output: 400, cacheRead: 800, cacheWrite: 10 });
+    expect(status.usage).toEqual({ input: 36_045, output: 355, cacheRead: 800, cacheWrite: 10 });
   });
 
   test("is an estimate of what was said since, on top of the report, and says that it is stale", async () => {
