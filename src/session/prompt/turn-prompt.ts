@@ -1,13 +1,12 @@
 import { assessCompaction, compactionThresholds } from "../../core/compaction-policy.js";
-import type { CompactionCause, MessageEntry, TranscriptEntry } from "../../core/entry.js";
-import { isEntryOf, isMessageEntry } from "../../core/entry.js";
+import type { CompactionCause, MessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import type { Message, Usage } from "../../core/message.js";
 import { isPayloadTooLarge } from "../../core/overflow.js";
 import type { SessionRecord } from "../../core/record.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
 import { messageTexts } from "../../core/tokens.js";
-import { compactionInForce, windowOf } from "../../core/window.js";
+import { windowOf } from "../../core/window.js";
 import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
 import { flushMemory } from "../compaction/memory-flush.js";
@@ -16,6 +15,7 @@ import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
 import { contextOf, overheadOf, type Prompt, promptOf, promptSize } from "./prompt.js";
 import { type Reduction, reduce, reducedSize, WHOLE } from "./reduction.js";
+import { entriesFor } from "./turn-entries.js";
 
 // After so many a turn has been kept waiting long enough, and what is left is what cannot be told in a summary.
 const MOST_COMPACTIONS = 3;
@@ -260,28 +260,6 @@ export class TurnPrompt {
       { operation: "generate", key: this.#turn.about.key, tokens: Math.ceil(tokens), contextWindow, cause },
     );
   }
-}
-
-/**
- * What a turn's prompt is made of: all up to what was asked, and the turn's own steps. What the host appends meanwhile comes
- * behind the answer. A message that a clear has put out of the window is answered by itself.
- */
-function entriesFor(window: readonly TranscriptEntry[], user: MessageEntry): TranscriptEntry[] {
-  const at = window.findIndex(({ id }) => id === user.id);
-  const clear = window.findLastIndex((entry) => isEntryOf(entry, "clear"));
-  const isCarried = compactionInForce(window)?.kept?.some(({ id }) => id === user.id) ?? false;
-  if (user.cleared || (!isCarried && (at < 0 || at < clear))) return aloneIn(window, user);
-  const isOwn = (entry: TranscriptEntry, place: number) =>
-    place <= at || (isMessageEntry(entry) ? entry.of === user.id : true);
-  const own = window.filter(isOwn);
-  const compaction = compactionInForce(own);
-  // One that cut at a message of somebody else's would not be in force without it.
-  return compaction === undefined || own.some(({ id }) => id === compaction.firstKept) ? own : [...window];
-}
-
-function aloneIn(window: readonly TranscriptEntry[], user: MessageEntry): TranscriptEntry[] {
-  const steps = window.filter((entry): entry is MessageEntry => isMessageEntry(entry) && entry.of === user.id);
-  return [user, ...steps].map(({ cleared: _, ...entry }) => entry);
 }
 
 // A prompt that is shorter than this is not cut off by anyone.
