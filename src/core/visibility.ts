@@ -42,7 +42,7 @@ export function canAccess(
 }
 
 /** Whether an id is meant by a pattern, in which `*` stands for any run of characters. */
-export function matches(agentId: string, pattern: string): boolean {
+function matches(agentId: string, pattern: string): boolean {
   const [first = "", ...rest] = pattern.split("*");
   if (rest.length === 0) return agentId === pattern;
   const last = rest.pop() as string;

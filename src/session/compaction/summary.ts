@@ -25,7 +25,7 @@ const SHORTEST_SUMMARY = 10;
 const TIMES_HALVED = 3;
 
 // So many requests at the most make one summary; what would need more is for the next compaction.
-export const MOST_REQUESTS = 8;
+const MOST_REQUESTS = 8;
 
 /** What a summary is made of, and how. */
 export interface SummaryOptions {

@@ -89,7 +89,7 @@ export async function overheadOf(shell: Shell, prompt: Prompt): Promise<number> 
 }
 
 /** What is known of the size without counting, and the messages that are not in it. */
-export function reportedPart({
+function reportedPart({
   record,
   entries,
 }: Pick<Prompt, "record" | "entries">):

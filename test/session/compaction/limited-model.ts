@@ -13,7 +13,7 @@ type Answer = string | GenerateResult | Error;
 type Behaviour = (request: GenerateRequest, nth: number) => Answer | Promise<Answer>;
 
 /** One call, as it was when it was made. */
-export interface Call {
+interface Call {
   purpose: Purpose;
   model: string | undefined;
   instructions: string | undefined;
