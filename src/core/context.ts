@@ -54,10 +54,10 @@ export function buildContext(entries: Iterable<TranscriptEntry>, options: Contex
   const { messages } = window;
   const summary = window.summary === undefined ? undefined : wellFormedText(window.summary);
   const asked = messages.findLastIndex(({ role }) => role === "user");
-  const shown = messages.map((entry, at) => {
-    const withoutMedia = media === "none" || (media === "last-turn" && at < asked);
-    return shownMessage(entry, { ...options, withoutMedia });
-  });
+  const withMedia = { ...options, withoutMedia: false };
+  const withoutMedia = { ...options, withoutMedia: true };
+  const isShown = (at: number) => media === "all" || (media === "last-turn" && at >= asked);
+  const shown = messages.map((entry, at) => shownMessage(entry, isShown(at) ? withMedia : withoutMedia));
   const open = new Set(openTurns);
   const isRunning = (at: number) => {
     const of = messages[at]?.of;

@@ -50,8 +50,8 @@ const flat = (text: string) =>
     .trim()
     .slice(0, 64);
 
-// More calls than these one after the other would keep a conversation waiting for minutes.
-const MAX_REQUESTS = 8;
+/** So many requests at the most make one summary: more, one after the other, would keep a conversation waiting for minutes. */
+export const MAX_REQUESTS = 8;
 
 // A message of which no more than this is left tells nothing.
 const SHORTEST_TOLD = 200;

@@ -83,7 +83,7 @@ export function countMessageTokens(message: Pick<Message, "content" | "name">, c
  * @throws as {@link countMessageTokens} does.
  */
 export function maxMessageTokens(message: Pick<Message, "content" | "name">): number {
-  return sumMessage(message, (text) => encoder.encode(text).length);
+  return sumMessage(message, utf8Length);
 }
 
 /** What there is to count in a message: its texts, and the tokens of all that is none. For who counts in slices. */
@@ -95,6 +95,14 @@ export function messageTexts(message: Pick<Message, "content" | "name">): { text
   });
   return { texts, tokens };
 }
+
+/** What a text takes in UTF-8. */
+export function utf8Length(text: string): number {
+  // Most texts are ASCII from end to end, which is told in a tenth of the time that encoding takes.
+  return BEYOND_ASCII.test(text) ? encoder.encode(text).length : text.length;
+}
+
+const BEYOND_ASCII = /[\u0080-\uffff]/;
 
 const encoder = new TextEncoder();
 

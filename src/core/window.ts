@@ -63,5 +63,7 @@ export function compactionInForce(entries: readonly TranscriptEntry[]): Compacti
 }
 
 function undoneIn(entries: readonly TranscriptEntry[]): Set<string> {
-  return new Set(entries.flatMap((entry) => (isEntryOf(entry, "undo") ? [entry.of] : [])));
+  const undone = new Set<string>();
+  for (const entry of entries) if (isEntryOf(entry, "undo")) undone.add(entry.of);
+  return undone;
 }

@@ -4,7 +4,7 @@ import type { MessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import { addUsage, type Usage } from "../../core/message.js";
 import { shortenMessage } from "../../core/shorten.js";
-import { summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
+import { MAX_REQUESTS, summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
 import { HookError } from "../../errors.js";
 import { NO_REPLY } from "../outcome.js";
 import type { Prompt } from "../prompt/prompt.js";
@@ -23,9 +23,6 @@ const SHORTEST_SUMMARY = 10;
 
 // First to what was refused, where that is known, and then to what is a quarter of it.
 const TIMES_HALVED = 3;
-
-// So many requests at the most make one summary; what would need more is for the next compaction.
-const MOST_REQUESTS = 8;
 
 /** What a summary is made of, and how. */
 export interface SummaryOptions {
@@ -58,7 +55,7 @@ export function mostToTell(shell: Shell, prompt: Prompt, limit: number | undefin
   const window = Math.min(summaryWindow(shell, prompt), limit ?? Number.POSITIVE_INFINITY);
   const { compact } = compactionThresholds(window, prompt.policy);
   // One less, because they do not fill the room to the last.
-  return (MOST_REQUESTS - 1) * Math.floor(compact / 2);
+  return (MAX_REQUESTS - 1) * Math.floor(compact / 2);
 }
 
 function summaryWindow(shell: Shell, prompt: Prompt): number {

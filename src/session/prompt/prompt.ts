@@ -58,7 +58,7 @@ export async function promptSize(shell: Shell, prompt: Prompt, enough?: number):
   const reported = reportedPart(prompt);
   const { tokens, source, rest } = reported ?? { ...(await headSize(shell, prompt)), rest: windowOf(entries).messages };
   const stale = source === "provider" && rest.length > 0;
-  const most = enough === undefined ? undefined : gauge.most(rest, counted);
+  const most = enough === undefined ? undefined : gauge.most(rest, counted, enough - tokens);
   if (most !== undefined && tokens + most <= (enough as number)) {
     return rest.length === 0 ? { tokens, source, stale } : { tokens: tokens + most, source: "most", stale };
   }

@@ -21,6 +21,11 @@ const MAX_KNOWN = 131_072;
 // Some dozens of summaries at the most.
 const MAX_TEXTS = 64;
 
+// UTF-8 takes no more of a UTF-16 unit; a sender's name and what else stands before or around a message no more than this.
+const BYTES_OF_A_UNIT = 3;
+const LONGEST_NAME = 128;
+const FRAME = 128;
+
 // So long the thread may be kept by counting before others get their turn.
 const SLICE_MS = 8;
 
@@ -40,9 +45,19 @@ export class TokenGauge {
     this.#logger = logger;
   }
 
-  /** More than this they cannot take. Costs next to nothing; `undefined` where only the host can tell. */
-  most(messages: readonly MessageEntry[], as: Counted): number | undefined {
+  /**
+   * More than this they cannot take. `undefined` where only the host can tell. As rough as `enough` allows, since it is asked at
+   * every turn of all that is in the window.
+   */
+  most(messages: readonly MessageEntry[], as: Counted, enough = 0): number | undefined {
     if (this.#provider?.countTokens !== undefined) return undefined;
+    let rough = 0;
+    for (const { content, sender } of messages) {
+      if (typeof content !== "string") rough = Number.POSITIVE_INFINITY;
+      else rough += BYTES_OF_A_UNIT * (content.length + (sender === undefined ? 0 : LONGEST_NAME)) + FRAME;
+      if (rough > enough) break;
+    }
+    if (rough <= enough) return rough;
     return messages.reduce((sum, message) => sum + maxMessageTokens(shownMessage(message, as)), 0);
   }
 

@@ -5,7 +5,7 @@ import type { Message, Usage } from "../../core/message.js";
 import { isPayloadTooLarge } from "../../core/overflow.js";
 import type { SessionRecord } from "../../core/record.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
-import { messageTexts } from "../../core/tokens.js";
+import { messageTexts, utf8Length } from "../../core/tokens.js";
 import { windowOf } from "../../core/window.js";
 import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
@@ -268,11 +268,9 @@ const FEW_BYTES = 4096;
 // English has some four bytes to a token, and hardly any text more.
 const BYTES_OF_TWO_TOKENS = 8;
 
-const encoder = new TextEncoder();
-
 /** Whether so few tokens may be far less than messages take. Seldom, so that seldom anything has to be counted. */
 function isFarLess(tokens: number, messages: readonly Message[]): boolean {
   let bytes = 0;
-  for (const message of messages) for (const text of messageTexts(message).texts) bytes += encoder.encode(text).length;
+  for (const message of messages) for (const text of messageTexts(message).texts) bytes += utf8Length(text);
   return bytes >= Math.max(FEW_BYTES, tokens * BYTES_OF_TWO_TOKENS);
 }
