@@ -169,7 +169,8 @@ function reported(record: SessionRecord, entry: MessageEntry | TurnEntry): Parti
   // What a provider cut off is still in the window, so that its size is not what was reported.
   if (entry.truncated) return { usageTotal, ...UNKNOWN_SIZE };
   // What a model thought is billed as output and not said again: of its answer no more is in the next prompt than its words take.
-  const answer = isMessageEntry(entry) ? Math.min(usage.output, maxMessageTokens(entry)) : usage.output;
+  // Where the answer was recorded before its cost was known, it is counted with what comes behind.
+  const answer = isMessageEntry(entry) ? Math.min(usage.output, maxMessageTokens(entry)) : 0;
   return { usageTotal, contextTokens: promptSize(usage) + answer, contextEntry: id };
 }
 

@@ -120,7 +120,7 @@ describe("contextTokens", () => {
   test("is what the end of a turn says, where no message of the turn could", () => {
     const b = builders();
     const end = { ...b.turn("e0001"), usage };
-    expect(project(fresh(), [b.user("x", { turn: true }), end]).contextTokens).toBe(41_050);
+    expect(project(fresh(), [b.user("x", { turn: true }), end]).contextTokens).toBe(41_000);
     expect(project(fresh(), [b.assistant(words, { usage }), b.turn("e0001")]).contextTokens).toBe(41_050);
   });
 

@@ -223,7 +223,7 @@ describe("what a provider may hand over", () => {
     const outcome = await manager.handle(message);
     expect(outcome).toMatchObject({ status: "replied", text: "recorded", usage: { input: 10 } });
     expect(sent).toEqual(["recorded"]);
-    expect((await manager.get(KEY))?.contextTokens).toBe(12);
+    expect((await manager.get(KEY))?.contextTokens).toBe(10);
     expect(await manager.handle(message)).toEqual({ status: "duplicate", key: KEY, outcome });
   });
 

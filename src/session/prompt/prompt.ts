@@ -105,6 +105,11 @@ function reportedPart({
   const isIn = (entry: TranscriptEntry, place: number) =>
     place <= at && (asked < 0 || place <= asked || (isMessageEntry(entry) && entry.of === of));
   const counted = new Set(entries.filter(isIn).map(({ id }) => id));
+  // The report at a turn's end is of the prompt of its last answer, which had been recorded.
+  const answer = isMessageEntry(reporting)
+    ? undefined
+    : entries.findLast((entry) => isMessageEntry(entry) && entry.of === of);
+  if (of !== undefined && answer !== undefined) counted.delete(answer.id);
   const { messages, carried } = windowOf(entries);
   return {
     tokens: contextTokens,

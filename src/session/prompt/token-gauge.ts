@@ -110,6 +110,7 @@ export class TokenGauge {
     try {
       return await this.#loadCount();
     } catch (error) {
+      if (this.#failed) return countRoughly;
       this.#failed = true;
       this.#logger.warn(
         { err: error instanceof Error ? { type: error.name } : { type: typeof error } },
