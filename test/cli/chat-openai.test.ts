@@ -101,12 +101,12 @@ test("an address that is none exits 1 before anything is written", async () => {
 });
 
 test("the usage is kept with the cached part apart, and /status shows the tokens", async () => {
-  const usage = { prompt_tokens: 1200, completion_tokens: 50, prompt_tokens_details: { cached_tokens: 1000 } };
+  const usage = { prompt_tokens: 1200, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 1000 } };
   const server = await modelServer((response) => sendStream(response, ["ok"], { usage }));
   const dir = tempDir();
   const { said } = await talk(dir, ["hello", "/status"], { env: server.env });
-  expect(said).toContain("  Tokens: 1250 of 200000 (1 %); compacted above 180000");
-  expect([...filesBelow(dir).values()].join()).toContain('"usage":{"input":200,"output":50,"cacheRead":1000}');
+  expect(said).toContain("  Tokens: 1205 of 200000 (1 %); compacted above 180000");
+  expect([...filesBelow(dir).values()].join()).toContain('"usage":{"input":200,"output":5,"cacheRead":1000}');
 });
 
 test("a stream means the same wherever it is cut, with LF, CRLF and CR", async () => {
