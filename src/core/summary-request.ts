@@ -15,8 +15,11 @@ export interface Told {
  * another speaker's label. As text and not as messages, because providers refuse calls of tools they are not given, and a model
  * goes on with a conversation that it is handed as one.
  */
-export function tellMessage(message: Pick<MessageEntry, "role" | "content" | "sender">): string {
-  const name = message.sender?.name ?? message.sender?.id;
+export function tellMessage(
+  message: Pick<MessageEntry, "role" | "content" | "sender">,
+  { nameSenders }: { nameSenders: boolean },
+): string {
+  const name = nameSenders ? (message.sender?.name ?? message.sender?.id) : undefined;
   const who = message.role === "user" && name !== undefined ? `user ${flat(name)}` : message.role;
   const parts: string[] =
     typeof message.content === "string" ? [message.content] : message.content.map((part) => tellPart(part));
@@ -24,6 +27,11 @@ export function tellMessage(message: Pick<MessageEntry, "role" | "content" | "se
     /\r\n|[\n\r\u2028\u2029]/g,
     "\n  ",
   );
+}
+
+/** Notes on what came before, told like a message. */
+export function tellNotes(summary: string): string {
+  return `[notes so far] ${summary}`.replace(/\r\n|[\n\r\u2028\u2029]/g, "\n  ");
 }
 
 function tellPart(part: ContentPart): string {

@@ -1,6 +1,6 @@
 import { parseSessionKey } from "../../core/key.js";
 import { addUsage, type Message, textOf, type Usage } from "../../core/message.js";
-import { isContextOverflow } from "../../core/overflow.js";
+import { isContextOverflow, isPayloadTooLarge } from "../../core/overflow.js";
 import type { SessionRecord } from "../../core/record.js";
 import { HookError } from "../../errors.js";
 import { generate } from "../generation.js";
@@ -61,7 +61,8 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
     // As with a reply, what was recorded last is the answer where nothing is returned.
     const last = answer.at(-1) ?? recorded;
     const text = last?.role === "assistant" ? textOf(last).trim() : "";
-    if (text === "" && stopReason !== undefined && isContextOverflow(undefined, { stopReason, patterns })) {
+    const isOfUse = text !== "" && purpose !== "summary";
+    if (!isOfUse && stopReason !== undefined && isContextOverflow(undefined, { stopReason, patterns })) {
       const error = new HookError(`The provider stopped at the end of its window (${stopReason}).`, { operation, key });
       return { ended: "failed", error, tooLong: true };
     }
@@ -69,7 +70,7 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   }
   if (generation.ended === "failed") {
     const { error } = generation;
-    return { ended: "failed", error, tooLong: isContextOverflow(error, { patterns }) };
+    return { ended: "failed", error, tooLong: isContextOverflow(error, { patterns }) || isPayloadTooLarge(error) };
   }
   if (signal.aborted) return { ended: "aborted" };
   return failed(

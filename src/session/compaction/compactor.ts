@@ -20,15 +20,22 @@ export async function compact(
     const underWay = compactions.underWay(meant.uuid);
     if (underWay === undefined) break;
     const late = () => logger.debug({ key: meant.key }, "a compaction failed when nobody waited for it any more");
-    const joined = await untilAborted(underWay, request.signal, late);
+    const isOwn = request.instructions !== undefined;
+    // Who has wishes of their own is not concerned by how another's ended.
+    const joined = await untilAborted(isOwn ? over(underWay) : underWay, request.signal, late);
     if (joined === undefined) return { status: "unchanged", reason: "aborted" };
-    if (request.instructions === undefined) return joined.value;
+    if (joined.value !== undefined) return joined.value;
   }
   const isWished = request.cause === "command" || request.cause === "host";
   return compactions.run(meant.uuid, isWished, (stopped) => {
     const signal = AbortSignal.any([request.signal, stopped, queue.closing]);
     return announced(shell, meant, { ...request, signal });
   });
+}
+
+async function over(work: Promise<CompactionOutcome>): Promise<undefined> {
+  await Promise.allSettled([work]);
+  return undefined;
 }
 
 async function announced(

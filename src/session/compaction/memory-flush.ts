@@ -1,5 +1,6 @@
 import type { MemoryFlushEntry } from "../../core/entry.js";
 import type { SessionRecord } from "../../core/record.js";
+import { hasMedia } from "../../core/shorten.js";
 import { windowOf } from "../../core/window.js";
 import { isSessionError } from "../../errors.js";
 import type { NewEntry } from "../ledger.js";
@@ -59,11 +60,10 @@ async function flush(
   facts: (now: SessionRecord) => Pick<MemoryFlushEntry, "cleared"> | undefined,
 ): Promise<FlushOutcome> {
   const { key, uuid } = prompt.record;
-  let asked = await ask(shell, prompt, signal, WHOLE);
-  for (const share of SHARES) {
+  let asked = await ask(shell, prompt, signal, { ...WHOLE, media: shell.windows.mediaOf(uuid) });
+  for (const smaller of await smallerThan(shell, prompt)) {
     if (asked.ended !== "failed" || !asked.tooLong) break;
-    const size = Math.min(await reducedSize(shell, prompt, WHOLE), prompt.contextWindow);
-    asked = await ask(shell, prompt, signal, { media: "none", tightResults: true, room: Math.floor(size * share) });
+    asked = await ask(shell, prompt, signal, smaller);
   }
   if (asked.ended === "aborted") return { status: "aborted" };
   const error = asked.ended === "failed" ? asked.error : undefined;
@@ -85,6 +85,16 @@ async function flush(
   }
   shell.events.emit("memory.flushed", about);
   return { status: "flushed" };
+}
+
+// First everything but media, which may be what is too large; then the newest part.
+async function smallerThan(shell: Shell, prompt: Prompt): Promise<Reduction[]> {
+  const size = Math.min(await reducedSize(shell, prompt, WHOLE), prompt.contextWindow);
+  const parts = SHARES.map((share): Reduction => {
+    return { media: "none", tightResults: true, tightHead: true, room: Math.floor(size * share) };
+  });
+  const isPictured = windowOf(prompt.entries).messages.some(hasMedia);
+  return isPictured ? [{ ...WHOLE, media: "none" }, ...parts] : parts;
 }
 
 async function ask(shell: Shell, whole: Prompt, signal: AbortSignal, reduction: Reduction): Promise<Asked> {

@@ -4,7 +4,14 @@ import type { MessageEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import { addUsage, type Usage } from "../../core/message.js";
 import { shortenMessage } from "../../core/shorten.js";
-import { MAX_REQUESTS, summaryMessages, summaryRequests, type Told, tellMessage } from "../../core/summary-request.js";
+import {
+  MAX_REQUESTS,
+  summaryMessages,
+  summaryRequests,
+  type Told,
+  tellMessage,
+  tellNotes,
+} from "../../core/summary-request.js";
 import { HookError } from "../../errors.js";
 import { NO_REPLY } from "../outcome.js";
 import type { Prompt } from "../prompt/prompt.js";
@@ -42,17 +49,19 @@ export async function summarise(
   if (typeof prompt.policy.strategy === "function") return byHost(shell, prompt, plan, options);
   const told = await tell(shell, prompt, plan.summarize);
   let window = summaryWindow(shell, prompt);
+  let usage: Usage | undefined;
   for (let halved = 0; ; halved += 1) {
     const summarised = await inRequests(shell, prompt, { told, plan, window, ...options });
+    usage = addUsage(usage, summarised.usage);
     const isTooLong = summarised.status === "failed" && summarised.tooLong === true;
-    if (!isTooLong || halved === TIMES_HALVED) return summarised;
-    window = Math.floor(Math.min(window / 2, options.limit ?? window));
+    if (!isTooLong || halved === TIMES_HALVED) return { ...summarised, usage };
+    window = Math.max(1, Math.floor(Math.min(window / 2, options.limit ?? window)));
   }
 }
 
 /** So much, in tokens, can be told to the model that summarises before one compaction would take too many requests. */
 export function mostToTell(shell: Shell, prompt: Prompt, limit: number | undefined): number {
-  const window = Math.min(summaryWindow(shell, prompt), limit ?? Number.POSITIVE_INFINITY);
+  const window = Math.max(1, Math.min(summaryWindow(shell, prompt), limit ?? Number.POSITIVE_INFINITY));
   const { compact } = compactionThresholds(window, prompt.policy);
   // One less, because they do not fill the room to the last.
   return (MAX_REQUESTS - 1) * Math.floor(compact / 2);
@@ -67,12 +76,20 @@ function summaryWindow(shell: Shell, prompt: Prompt): number {
 
 /** The messages as text, as long as the session's model was shown them. */
 async function tell(shell: Shell, { counted }: Prompt, messages: readonly MessageEntry[]): Promise<Told[]> {
-  const sizes = await shell.gauge.sizes(messages, counted);
-  return messages.map((message, at) => ({
-    text: tellMessage(shortenMessage(message, { ...counted, withoutMedia: true })),
-    tokens: (sizes[at] as number) + LABEL_TOKENS,
-  }));
+  const texts = messages.map((message) =>
+    tellMessage(shortenMessage(message, { ...counted, withoutMedia: true }), counted),
+  );
+  // Of words alone the size is known. What was thought, and media, are told in fewer.
+  const words = await shell.gauge.sizes(messages.filter(isOfWords), counted);
+  const others = texts.filter((_text, at) => !isOfWords(messages[at] as MessageEntry));
+  const sizes = await shell.gauge.textSizes(others, counted);
+  return messages.map((message, at) => {
+    const size = (isOfWords(message) ? words.shift() : sizes.shift()) ?? 0;
+    return { text: texts[at] as string, tokens: size + LABEL_TOKENS };
+  });
 }
+
+const isOfWords = ({ content }: MessageEntry) => typeof content === "string";
 
 // Role and name before it take about what frames a message in a prompt, which is counted; further lines begin with blanks.
 const LABEL_TOKENS = 4;
@@ -88,7 +105,7 @@ interface Making {
 
 /** One request after the other, each with the summary of those before. */
 async function inRequests(shell: Shell, prompt: Prompt, making: Making): Promise<Summarised> {
-  const { told, plan, instructions, signal, window } = making;
+  const { plan, instructions, signal, window } = making;
   const { record, counted, policy } = prompt;
   const model = policy.model ?? prompt.model;
   const room = compactionThresholds(window, policy).compact;
@@ -99,10 +116,15 @@ async function inRequests(shell: Shell, prompt: Prompt, making: Making): Promise
       tokens += await shell.gauge.size(message, counted);
     return tokens;
   };
-  const notes = plan.previousSummary === undefined ? 0 : await size([], plan.previousSummary);
-  const requests = summaryRequests(told, Math.floor(room - Math.max(notes, (await size([], undefined)) + most)));
+  const before = plan.previousSummary;
+  const notes = before === undefined ? 0 : await size([], before);
+  // Notes for a larger model, which would leave no room here, are told and cut like what was said.
+  const isLong = before !== undefined && notes > room / 2;
+  const told = isLong ? [{ text: tellNotes(before), tokens: notes }, ...making.told] : making.told;
+  const around = Math.max(isLong ? 0 : notes, (await size([], undefined)) + most);
+  const requests = summaryRequests(told, Math.max(1, Math.floor(room - around)));
   if (requests === undefined) return { status: "failed", reason: "too-much-to-summarize" };
-  let previousSummary = plan.previousSummary;
+  let previousSummary = isLong ? undefined : before;
   let usage: Usage | undefined;
   let tokens = 0;
   for (const texts of requests) {

@@ -69,9 +69,9 @@ export class ModelWindows {
   }
 
   /** A prompt of this size was taken: what was refused below it was refused for another reason. */
-  accepted(uuid: string, tokens: number): void {
-    const refusal = this.#refusals.get(uuid);
-    if (refusal !== undefined && refusal.tokens <= tokens) this.#refusals.delete(uuid);
+  accepted(uuid: string, model: string | undefined, tokens: number): void {
+    const refused = this.#refusal(uuid, model);
+    if (refused !== undefined && refused <= tokens) this.#refusals.delete(uuid);
   }
 
   /** A payload was refused until its older media had been left out. For an hour they are left out from the start. */

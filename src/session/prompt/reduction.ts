@@ -1,4 +1,5 @@
 import { compactionOf, planDrop } from "../../core/compaction.js";
+import { cutText } from "../../core/shorten.js";
 import { windowOf } from "../../core/window.js";
 import type { Shell } from "../shell.js";
 import { headSize, type Prompt } from "./prompt.js";
@@ -10,11 +11,13 @@ const TIGHT_RESULT = 1000;
 export interface Reduction {
   media: "all" | "last-turn" | "none";
   tightResults: boolean;
+  /** A summary that takes much of the window, as one made for a larger model, is cut. */
+  tightHead: boolean;
   /** What the messages may take, in tokens; the oldest turns beyond it are left out. */
   room: number | undefined;
 }
 
-export const WHOLE: Reduction = { media: "all", tightResults: false, room: undefined };
+export const WHOLE: Reduction = { media: "all", tightResults: false, tightHead: false, room: undefined };
 
 /** The prompt with what is left out of it, and how many messages that is. */
 export async function reduce(
@@ -22,7 +25,7 @@ export async function reduce(
   prompt: Prompt,
   reduction: Reduction,
 ): Promise<{ prompt: Prompt; dropped: number }> {
-  const tight = tightened(prompt, reduction);
+  const tight = withTightHead(tightened(prompt, reduction), reduction);
   const { room } = reduction;
   if (room === undefined) return { prompt: tight, dropped: 0 };
   const { entries, counted, record } = tight;
@@ -30,7 +33,7 @@ export async function reduce(
   const sizes = await shell.gauge.sizes(messages, counted);
   const sizeOf = new Map(messages.map(({ id }, at) => [id, sizes[at] as number]));
   const plan = planDrop(entries, {
-    room: Math.max(0, room - (await headSize(shell, prompt)).tokens),
+    room: Math.max(0, room - (await headSize(shell, tight)).tokens),
     countTokens: ({ id }) => sizeOf.get(id) ?? 0,
     openTurns: record.openTurns,
   });
@@ -44,6 +47,23 @@ export async function reducedSize(shell: Shell, whole: Prompt, reduction: Reduct
   const { prompt } = await reduce(shell, whole, reduction);
   const sizes = await shell.gauge.sizes(windowOf(prompt.entries).messages, prompt.counted);
   return sizes.reduce((sum, size) => sum + size, (await headSize(shell, prompt)).tokens);
+}
+
+function withTightHead(prompt: Prompt, { tightHead }: Reduction): Prompt {
+  const { summary = "", dropped, messages, carried } = windowOf(prompt.entries);
+  const [first] = messages.slice(carried);
+  const most = Math.max(TIGHT_RESULT, prompt.counted.maxResultCharacters);
+  if (!tightHead || summary.length <= most || first === undefined) return prompt;
+  const head = {
+    type: "compaction" as const,
+    id: "",
+    timestamp: "",
+    summary: cutText(summary, most, false),
+    firstKept: first.id,
+    kept: messages.slice(0, carried),
+    dropped,
+  };
+  return { ...prompt, entries: [...prompt.entries, head] };
 }
 
 function tightened(prompt: Prompt, { tightResults }: Reduction): Prompt {

@@ -77,6 +77,14 @@ export class TokenGauge {
     return sizes;
   }
 
+  /** What texts take. Nothing of it is remembered. */
+  async textSizes(texts: readonly string[], as: Pick<Counted, "key" | "model">): Promise<number[]> {
+    const slice = new Slice();
+    const sizes: number[] = [];
+    for (const content of texts) sizes.push(await this.#count({ role: "user", content }, as, slice));
+    return sizes;
+  }
+
   /** What a message takes that is in no transcript. The last of them are remembered: most are summaries. */
   async size(message: Message, as: Pick<Counted, "key" | "model">): Promise<number> {
     const name = typeof message.content === "string" ? `${as.model} ${message.content}` : undefined;

@@ -7,7 +7,7 @@ import type { SessionRecord } from "../../core/record.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
 import { messageTexts, utf8Length } from "../../core/tokens.js";
 import { windowOf } from "../../core/window.js";
-import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
+import { ContextOverflowError, isSessionError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
 import { flushMemory } from "../compaction/memory-flush.js";
 import type { TurnEvent } from "../events.js";
@@ -79,19 +79,22 @@ export class TurnPrompt {
     const payload = isPayloadTooLarge(error);
     this.#attempts += 1;
     if (this.#attempts > MOST_REFUSALS) throw this.#overflow(prompt, tokens, error);
+    // It is another prompt by now, shorter or whole again, than the one that was refused.
+    if (this.isOutdated(prompt.record)) return;
     const recorded = this.#recorded(prompt);
+    const overhead = await overheadOf(this.#shell, prompt);
     if (recorded.length > 0) this.#beginAnew();
     // With steps since, it is not this prompt that was refused, but one that the provider's own loop made of it.
-    else if (!payload)
-      this.#shell.windows.refused(about.uuid, prompt.model, tokens + (await overheadOf(this.#shell, prompt)));
+    else if (!payload) this.#shell.windows.refused(about.uuid, prompt.model, tokens + overhead);
     events.emit("context.overflow", { ...about, attempt: this.#attempts, tokens, contextWindow, payload });
     if (payload && (await this.#leaveOutMedia(prompt))) return;
     // What the loop of the provider sent last had the whole of what its tools have just returned. The next prompt has not.
     if (!payload && recorded.some((message) => shortenMessage(message, prompt.counted) !== message)) return;
     const size = Math.min(tokens, contextWindow);
     if (this.#turn.signal.aborted) return;
-    if (policy.enabled && this.#isDue() && (await this.#compact("overflow", Math.floor(size * 0.9)))) return;
-    if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true })) return;
+    if (policy.enabled && this.#isDue() && (await this.#compact("overflow", Math.floor((size + overhead) * 0.9))))
+      return;
+    if (await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true, tightHead: true })) return;
     while (this.#timesDropped < SHARES.length) {
       const room = Math.floor(size * (SHARES[this.#timesDropped] as number));
       this.#timesDropped += 1;
@@ -104,14 +107,29 @@ export class TurnPrompt {
    * Whether the provider's report does not tell the size of the window: because something was left out of this prompt, because it
    * is far less than was sent, or more than the model takes at all.
    */
-  async isTruncated(messages: readonly Message[], { input, cacheRead = 0, cacheWrite = 0 }: Usage): Promise<boolean> {
+  async isTruncated(messages: readonly Message[], usage: Usage): Promise<boolean> {
+    try {
+      return await this.#isTruncated(messages, usage);
+    } catch (error) {
+      // A hook that fails now must not cost the answer that is there.
+      const { key } = this.#turn.about;
+      this.#shell.logger.warn(
+        { key, code: isSessionError(error) ? error.code : "HOOK" },
+        "a report could not be judged",
+      );
+      return true;
+    }
+  }
+
+  async #isTruncated(messages: readonly Message[], { input, cacheRead = 0, cacheWrite = 0 }: Usage): Promise<boolean> {
     const { windows } = this.#shell;
     const { key, uuid } = this.#turn.about;
     const reported = input + cacheRead + cacheWrite;
-    windows.accepted(uuid, reported);
-    const { media, tightResults, room } = this.#reduction;
-    if (media !== "all" || tightResults || room !== undefined) return true;
     const { model } = this.#built;
+    windows.accepted(uuid, model, reported);
+    // Media that are left out are left out of the next prompt as well.
+    const { media, tightResults, tightHead, room } = this.#reduction;
+    if (media === "none" || tightResults || tightHead || room !== undefined) return true;
     // More than a window holds is the sum of several calls.
     const window = windows.stated(model, parseSessionKey(key).agentId, key);
     if (window !== undefined && reported > window) return true;
@@ -164,7 +182,7 @@ export class TurnPrompt {
     if (tokens <= most) return;
     const messages = await this.#size(prompt, WHOLE);
     const over = Math.max(0, tokens - messages);
-    await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true });
+    await this.#leaveOut(prompt, "results", { ...this.#reduction, tightResults: true, tightHead: true });
     const left = await this.#size(prompt, this.#reduction);
     if (left + over > most) await this.#leaveOut(prompt, "dropped", { ...this.#reduction, room: most - over });
     const rest = await this.#size(prompt, this.#reduction);
@@ -187,6 +205,7 @@ export class TurnPrompt {
     const outcome = (await untilAborted(compaction, signal, late))?.value;
     // The same again would fail the same way.
     this.#mayCompact = outcome?.status === "compacted";
+    if (outcome?.status === "failed") this.#due = false;
     if (this.#mayCompact) this.#reduction = { ...WHOLE, media: this.#reduction.media };
     return this.#mayCompact;
   }
@@ -196,7 +215,8 @@ export class TurnPrompt {
     const { messages } = windowOf(entries);
     const recorded = messages.slice(this.#sent);
     this.#sent = messages.length;
-    return recorded;
+    // The words of an answer that broke off are no step forward.
+    return recorded.filter(({ stopReason }) => stopReason !== "error");
   }
 
   // The model was called with success since: this is another prompt than the one all was tried on.

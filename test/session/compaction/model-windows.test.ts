@@ -75,10 +75,11 @@ describe("G6 what was refused", () => {
   test("is forgotten when as much has been accepted, and not before", () => {
     const { windows, inForce } = windowsOf();
     windows.refused("u1", "m", 5000);
-    windows.accepted("u1", 4999);
-    windows.accepted("u2", 9000);
+    windows.accepted("u1", "m", 4999);
+    windows.accepted("u2", "m", 9000);
+    windows.accepted("u1", "large", 9000);
     expect(inForce()).toBe(5000);
-    windows.accepted("u1", 5000);
+    windows.accepted("u1", "m", 5000);
     expect(inForce()).toBe(200_000);
   });
 });
