@@ -50,11 +50,16 @@ export async function summarise(
   const told = await tell(shell, prompt, plan.summarize);
   let window = summaryWindow(shell, prompt);
   let usage: Usage | undefined;
+  let refused: Summarised | undefined;
   for (let halved = 0; ; halved += 1) {
     const summarised = await inRequests(shell, prompt, { told, plan, window, ...options });
     usage = addUsage(usage, summarised.usage);
+    // What stood in the way of the larger request is the reason, and not that smaller ones would be too many.
+    if (refused !== undefined && summarised.status === "failed" && summarised.reason === "too-much-to-summarize")
+      return { ...refused, usage };
     const isTooLong = summarised.status === "failed" && summarised.tooLong === true;
     if (!isTooLong || halved === TIMES_HALVED) return { ...summarised, usage };
+    refused = summarised;
     window = Math.max(1, Math.floor(Math.min(window / 2, options.limit ?? window)));
   }
 }
