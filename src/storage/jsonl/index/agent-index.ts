@@ -65,19 +65,10 @@ export class AgentIndex {
     return index;
   }
 
-  transcript(uuid: string): Transcript {
-    return new Transcript(this.layout.transcript(uuid), this.#host.pool);
-  }
-
+  readonly transcript = (uuid: string) => new Transcript(this.layout.transcript(uuid), this.#host.pool);
   readonly onSkipped: OnSkipped = (line) => this.#host.report({ kind: "line-skipped", ...line });
-
-  uuidOf(key: SessionKey): string | undefined {
-    return this.#owners.uuidOf(key);
-  }
-
-  keyOf(uuid: string): SessionKey | undefined {
-    return this.#owners.keyOf(uuid);
-  }
+  readonly uuidOf = (key: SessionKey) => this.#owners.uuidOf(key);
+  readonly keyOf = (uuid: string) => this.#owners.keyOf(uuid);
 
   get moved(): boolean {
     return this.#settling !== undefined || this.#partial || this.journal.moved;
@@ -114,8 +105,8 @@ export class AgentIndex {
   }
 
   /** Keeps what an own update made of a session. `bytes` is what the update wrote. */
-  set(key: SessionKey, entry: IndexEntry, bytes: number): void {
-    this.remember(key, entry);
+  set(key: SessionKey, entry: IndexEntry, bytes: number, began: number): void {
+    this.remember(key, entry, began);
     if (!this.#host.readOnly) this.#writer.changed(bytes);
   }
 
@@ -123,10 +114,15 @@ export class AgentIndex {
    * Keeps what was read of a session, unless it was deleted meanwhile. Who merely reads must not write an index beside a
    * running host.
    */
-  remember(key: SessionKey, entry: IndexEntry): void {
+  remember(key: SessionKey, entry: IndexEntry, began: number): void {
     if (this.uuidOf(key) !== entry.record.uuid) return;
     this.entries.set(key, entry);
-    this.#owners.seen(key);
+    this.#owners.seen(key, began);
+  }
+
+  /** When a look at a session begins, for `remember`: what others are known to have written since is not in what it finds. */
+  get moment(): number {
+    return this.#owners.moment;
   }
 
   /** Has a session read again from its beginning: what was written last may not be there. */
@@ -222,7 +218,7 @@ export class AgentIndex {
       const { key, uuid } = entry.record;
       const mine = before.get(key);
       this.#owners.claim(key, uuid);
-      this.remember(key, mine?.record.uuid === uuid && mine.bytes >= entry.bytes ? mine : entry);
+      this.remember(key, mine?.record.uuid === uuid && mine.bytes >= entry.bytes ? mine : entry, this.moment);
     });
     if (!(await this.#owners.readJournal())) throw new ThreadLost();
     await this.#takeFromDisk(known);
@@ -257,6 +253,7 @@ export class AgentIndex {
   }
 
   async #takeStrays(strays: readonly string[], known: ReadonlyMap<string, KnownSession>): Promise<void> {
+    const began = this.moment;
     const { found, unread } = await readStrays(strays, {
       agentId: this.layout.agentId,
       transcript: (uuid) => this.transcript(uuid),
@@ -267,26 +264,27 @@ export class AgentIndex {
     });
     this.#unread = new Set(unread);
     this.#named = known;
-    for (const entry of found) await this.#adopt(entry);
+    for (const entry of found) await this.#adopt(entry, began);
   }
 
-  async #adopt(entry: IndexEntry): Promise<void> {
+  async #adopt(entry: IndexEntry, began: number): Promise<void> {
     const { key, uuid } = entry.record;
     // Said in the journal, because a process that has just begun it, or another for the same key, is about to say so too.
     const said = () => this.uuidOf(key) !== undefined || this.#owners.madeNow(key, uuid);
     if (this.uuidOf(key) === undefined && !(await this.#say(() => this.#owners.tell(said))))
       this.#owners.claim(key, uuid);
-    if (this.uuidOf(key) === uuid) this.remember(key, entry);
+    if (this.uuidOf(key) === uuid) this.remember(key, entry, began);
     else this.#host.report({ kind: "transcript-unclaimed", uuid });
   }
 
   // One that cannot be read must not take the others with it.
   async #refresh(key: SessionKey, uuid = this.uuidOf(key)): Promise<void> {
     if (uuid === undefined) return;
+    const began = this.moment;
     try {
       const size = await this.transcript(uuid).size();
       if (size === undefined || size !== this.entries.get(key)?.bytes) await this.#host.refresh(key);
-      this.#owners.seen(key);
+      this.#owners.seen(key, began);
     } catch (error) {
       this.#host.report({ kind: "transcript-unreadable", uuid, error });
     }

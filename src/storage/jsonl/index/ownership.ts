@@ -60,8 +60,10 @@ export class Ownership {
   readonly #marked = new Set<string>();
   /** Written by others in this generation: they may go on without saying so again. */
   readonly #foreign = new Set<SessionKey>();
-  /** To be looked at again, once. */
-  readonly #behind = new Set<SessionKey>();
+  /** To be looked at again, once, and since when. */
+  readonly #behind = new Map<SessionKey, number>();
+  /** Counts the times at which sessions were put there. */
+  #moment = 1;
   #generation = 0;
 
   constructor({ agentId, journalDir, token, boot, readOnly, onGone }: OwnershipOptions) {
@@ -117,17 +119,23 @@ export class Ownership {
 
   /** Has a session looked at again. */
   watch(key: SessionKey): void {
-    this.#behind.add(key);
+    this.#moment += 1;
+    this.#behind.set(key, this.#moment);
   }
 
-  /** A session has been looked at. */
-  seen(key: SessionKey): void {
-    this.#behind.delete(key);
+  /** When a look at a session begins. */
+  get moment(): number {
+    return this.#moment;
+  }
+
+  /** A session has been looked at, by a look that began then. What has been said to be behind since is still to be looked at. */
+  seen(key: SessionKey, began: number): void {
+    if ((this.#behind.get(key) ?? Number.POSITIVE_INFINITY) <= began) this.#behind.delete(key);
   }
 
   /** Sessions that may have gone on without this storage. */
   unseen(): Set<SessionKey> {
-    return new Set([...this.#foreign, ...this.#behind]);
+    return new Set([...this.#foreign, ...this.#behind.keys()]);
   }
 
   /** Takes in what others have said. @returns false when the thread was lost, and the index must be read again. */
@@ -219,7 +227,8 @@ export class Ownership {
     if (generation === this.#generation) return;
     this.#generation = generation;
     this.#marked.clear();
-    for (const key of this.#foreign) this.#behind.add(key);
+    this.#moment += 1;
+    for (const key of this.#foreign) this.#behind.set(key, this.#moment);
     this.#foreign.clear();
   }
 }

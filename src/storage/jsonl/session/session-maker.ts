@@ -76,7 +76,7 @@ function keepMade(
   reader.made(before.uuid);
   const start: IndexEntry = { record: before, bytes: 0, windowStart: 0, skipped: 0 };
   const next = afterUpdate(start, { start: 0, end: bytes, header, entries: append, record, rev });
-  index.set(key, next, bytes);
+  index.set(key, next, bytes, 0);
   return { record: next.record };
 }
 

@@ -112,6 +112,7 @@ export class SessionReader {
     size: number,
   ): Promise<number | undefined> {
     const transcript = index.transcript(uuid);
+    const began = index.moment;
     const caught =
       entry !== undefined && size >= entry.bytes
         ? await catchUp(entry, transcript, index.onSkipped)
@@ -120,7 +121,7 @@ export class SessionReader {
       index.forget(key);
       return undefined;
     }
-    this.#keep(index, key, caught);
+    this.#keep(index, key, caught, began);
     return caught.size;
   }
 
@@ -132,11 +133,12 @@ export class SessionReader {
     entry: IndexEntry,
     rev: string,
   ): Promise<{ entry: IndexEntry; start: number } | undefined> {
+    const began = index.moment;
     try {
       const caught = await catchUp(entry, index.transcript(uuid), index.onSkipped, rev);
       // Of an update that does not count there may be lines that look as if they did, until it is blanked: nobody is to know.
       if (caught.found === undefined) return undefined;
-      this.#keep(index, key, caught);
+      this.#keep(index, key, caught, began);
       return { entry: caught.entry, start: caught.found };
     } catch (error) {
       // Removed by now, and what was written with it.
@@ -145,13 +147,13 @@ export class SessionReader {
     }
   }
 
-  #keep(index: AgentIndex, key: SessionKey, { entry, size, endsOpen }: CaughtUp): void {
+  #keep(index: AgentIndex, key: SessionKey, { entry, size, endsOpen }: CaughtUp, began: number): void {
     const file = this.#pool.find(entry.record.uuid);
     if (file !== undefined) {
       if (size !== file.known) file.foreignAt = performance.now();
       file.known = size;
       file.endsOpen = endsOpen;
     }
-    index.remember(key, entry);
+    index.remember(key, entry, began);
   }
 }

@@ -208,6 +208,7 @@ export class SessionWriter {
       this.#options.pool.drop(file);
       throw error;
     }
+    const began = index.moment;
     const { size, named } = file.probe();
     let next: IndexEntry;
     let place = { offset: before, bytes: whole };
@@ -228,7 +229,7 @@ export class SessionWriter {
       next = found.entry;
       place = { offset: found.start, bytes };
     }
-    index.set(key, next, bytes.length);
+    index.set(key, next, bytes.length, began);
     const durable = index.commits.commit({ uuid, file, ...place });
     // A failed sync leaves unknown what is on disk: everything is read again before the next append.
     durable?.catch(() => {
