@@ -96,6 +96,7 @@ export {
   type AgentToAgent,
   type AgentToolsConfig,
   type SandboxConfig,
+  type SessionToolsConfig,
   type SubagentsConfig,
   type ToolsConfig,
   VISIBILITIES,

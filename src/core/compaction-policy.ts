@@ -58,11 +58,13 @@ export interface CompactionPolicy {
 }
 
 /** A policy of which anything may be left out. */
-export type CompactionSettings = Unset<Omit<CompactionPolicy, "memoryFlush">> & {
-  memoryFlush?: Unset<CompactionPolicy["memoryFlush"]> | undefined;
+export type CompactionSettings = {
+  [K in Exclude<keyof CompactionPolicy, "memoryFlush">]?: CompactionPolicy[K] | undefined;
+} & {
+  memoryFlush?:
+    | { [K in keyof CompactionPolicy["memoryFlush"]]?: CompactionPolicy["memoryFlush"][K] | undefined }
+    | undefined;
 };
-
-type Unset<T> = { [K in keyof T]?: T[K] | undefined };
 
 /** The policy of a config that says nothing of compaction. */
 export const DEFAULT_COMPACTION: CompactionPolicy = {

@@ -24,7 +24,7 @@ export interface ToolsConfig {
 }
 
 /** How session tools look and send. */
-interface SessionToolsConfig {
+export interface SessionToolsConfig {
   /** Default `tree`. */
   visibility: Visibility;
   /** How often a message from session to session may cause another, at least 1. Default 5. */
