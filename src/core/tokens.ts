@@ -52,15 +52,20 @@ const isLowSurrogate = (unit: number) => unit >= 0xdc00 && unit <= 0xdfff;
 /** The tokens of a text of any length, in time that grows with its length alone. */
 export function countLongText(text: string, count: CountText): number {
   let total = 0;
+  for (const tokens of pieceCounts(text, count)) total += tokens;
+  return total;
+}
+
+/** The tokens of its pieces, one after the other: for who counts in slices. */
+export function* pieceCounts(text: string, count: CountText): Generator<number> {
   // What has no break in it mostly repeats itself.
   let previous = "";
   let tokens = 0;
   for (const piece of textPieces(text)) {
     if (piece !== previous) tokens = count(piece);
     previous = piece;
-    total += tokens;
+    yield tokens;
   }
-  return total;
 }
 
 // What frames a message in a prompt: OpenAI documents three tokens and one for the role, others much the same.

@@ -2,7 +2,7 @@ import { shownMessage } from "../../core/context.js";
 import type { MessageEntry } from "../../core/entry.js";
 import type { SessionKey } from "../../core/key.js";
 import type { Message } from "../../core/message.js";
-import { type CountText, maxMessageTokens, messageTexts, textPieces } from "../../core/tokens.js";
+import { type CountText, maxMessageTokens, messageTexts, pieceCounts } from "../../core/tokens.js";
 import { HookError } from "../../errors.js";
 import type { Logger, ProviderHooks } from "../hooks.js";
 
@@ -158,11 +158,7 @@ function hostCount(provider: ProviderHooks, message: Message, model: string | un
 // A text of a megabyte takes up to two seconds, and other conversations must not wait for it.
 async function countInSlices(text: string, count: CountText, slice: Slice): Promise<number> {
   let total = 0;
-  let previous = "";
-  let tokens = 0;
-  for (const piece of textPieces(text)) {
-    if (piece !== previous) tokens = count(piece);
-    previous = piece;
+  for (const tokens of pieceCounts(text, count)) {
     total += tokens;
     if (slice.isOver()) await slice.next();
   }
