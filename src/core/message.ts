@@ -26,9 +26,12 @@ export interface Usage {
   cacheWrite?: number;
 }
 
-/** What two calls have cost together. */
+/** What two calls have cost together, of which either may not be known. */
 export function addUsage(one: Usage | undefined, other: Usage | undefined): Usage | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
+  return one === undefined || other === undefined ? (one ?? other) : sumUsage(one, other);
+}
+
+export function sumUsage(one: Usage, other: Usage): Required<Usage> {
   return {
     input: one.input + other.input,
     output: one.output + other.output,

@@ -9,7 +9,7 @@ import {
 } from "./entry.js";
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
-import type { Usage } from "./message.js";
+import { sumUsage, type Usage } from "./message.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
 import { isCanonicalTime } from "./time.js";
 import { maxMessageTokens } from "./tokens.js";
@@ -174,19 +174,9 @@ function reported(record: SessionRecord, entry: MessageEntry | TurnEntry): Parti
   return { usageTotal, contextTokens: promptSize(usage) + answer, contextEntry: id };
 }
 
-function total(
-  sum: Required<Usage>,
-  { input, output, cacheRead = 0, cacheWrite = 0 }: Usage = NO_USAGE,
-): Required<Usage> {
-  return {
-    input: sum.input + input,
-    output: sum.output + output,
-    cacheRead: sum.cacheRead + cacheRead,
-    cacheWrite: sum.cacheWrite + cacheWrite,
-  };
+function total(sum: Required<Usage>, usage: Usage | undefined): Required<Usage> {
+  return usage === undefined ? sum : sumUsage(sum, usage);
 }
-
-const NO_USAGE: Usage = { input: 0, output: 0 };
 
 /** Carries a session's settings over one entry. */
 export function foldState(state: SessionState, entry: TranscriptEntry): SessionState {

@@ -23,16 +23,20 @@ export function tellMessage(
   const who = message.role === "user" && name !== undefined ? `user ${flat(name)}` : message.role;
   const parts: string[] =
     typeof message.content === "string" ? [message.content] : message.content.map((part) => tellPart(part));
-  return `[${who}] ${parts.filter((part) => part.trim() !== "").join("\n")}`.replace(
-    /\r\n|[\n\r\u2028\u2029]/g,
-    "\n  ",
-  );
+  return inOnePiece(`[${who}] ${parts.filter((part) => part.trim() !== "").join("\n")}`);
 }
 
 /** Notes on what came before, told like a message. */
 export function tellNotes(summary: string): string {
-  return `[notes so far] ${summary}`.replace(/\r\n|[\n\r\u2028\u2029]/g, "\n  ");
+  return inOnePiece(`[notes so far] ${summary}`);
 }
+
+// Later lines begin with blanks, and what a request is marked out with is no mark in what somebody wrote.
+function inOnePiece(text: string): string {
+  return text.replace(/\r\n|[\n\r\u2028\u2029]/g, "\n  ").replace(MARKS, "($1$2)");
+}
+
+const MARKS = /<(\/?)(conversation|notes)>/gi;
 
 function tellPart(part: ContentPart): string {
   switch (part.type) {
@@ -127,4 +131,4 @@ export function summaryMessages(
   return [{ role: "user", content: wellFormedText(content) }];
 }
 
-const indented = (text: string) => text.replace(/^/gm, "  ");
+const indented = (text: string) => `  ${inOnePiece(text)}`;

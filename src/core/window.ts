@@ -62,7 +62,8 @@ export function compactionInForce(entries: readonly TranscriptEntry[]): Compacti
   return last !== undefined && isEntryOf(last, "compaction") ? last : undefined;
 }
 
-function undoneIn(entries: readonly TranscriptEntry[]): Set<string> {
+/** The compactions that were taken back. */
+export function undoneIn(entries: readonly TranscriptEntry[]): Set<string> {
   const undone = new Set<string>();
   for (const entry of entries) if (isEntryOf(entry, "undo")) undone.add(entry.of);
   return undone;

@@ -7,11 +7,11 @@ import {
   planStillApplies,
 } from "../../core/compaction.js";
 import type { CompactionCause, CompactionEntry } from "../../core/entry.js";
-import { isMessageEntry } from "../../core/entry.js";
 import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
 import { windowOf } from "../../core/window.js";
 import { headSize, overheadOf, type Prompt, promptOf } from "../prompt/prompt.js";
+import { reducedSize, WHOLE } from "../prompt/reduction.js";
 import type { Shell } from "../shell.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
 import { flushMemory } from "./memory-flush.js";
@@ -25,6 +25,11 @@ export interface CompactionRequest {
   signal: AbortSignal;
   /** The window to fit, where that is known to be smaller than the model's. In tokens. */
   limit?: number | undefined;
+}
+
+/** Whether somebody asked for it, and it is not the library's own doing. */
+export function isWished(cause: CompactionCause): boolean {
+  return cause === "command" || cause === "host";
 }
 
 /** A plan with what it was made of, in tokens. */
@@ -103,8 +108,9 @@ async function plan(
   const overhead = await overheadOf(shell, prompt);
   const all = sizes.reduce((sum, size) => sum + size, 0);
   // Who asks for a compaction means now, also where the conversation is far from the limit.
-  const isAsked = cause === "command" || cause === "host";
-  const keepRecentTokens = isAsked ? Math.min(policy.keepRecentTokens, Math.floor(all / 4)) : policy.keepRecentTokens;
+  const keepRecentTokens = isWished(cause)
+    ? Math.min(policy.keepRecentTokens, Math.floor(all / 4))
+    : policy.keepRecentTokens;
   const counting = { countTokens: ({ id }: { id: string }) => sizeOf.get(id) ?? 0, openTurns: record.openTurns };
   const whole = planCompaction(entries, {
     ...counting,
@@ -214,10 +220,5 @@ async function sizesAround(
   facts: Omit<CompactionEntry, "id" | "timestamp">,
 ): Promise<{ before: number; after: number }> {
   const after = { ...prompt, entries: [...prompt.entries, { ...facts, id: "", timestamp: "" }] };
-  return { before: await sizeOf(shell, prompt), after: await sizeOf(shell, after) };
-}
-
-async function sizeOf(shell: Shell, prompt: Prompt): Promise<number> {
-  const sizes = await shell.gauge.sizes(windowOf(prompt.entries).messages.filter(isMessageEntry), prompt.counted);
-  return sizes.reduce((sum, size) => sum + size, (await headSize(shell, prompt)).tokens);
+  return { before: await reducedSize(shell, prompt, WHOLE), after: await reducedSize(shell, after, WHOLE) };
 }

@@ -4,7 +4,7 @@ import { promptOf } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
 import type { CompactionOutcome } from "./compaction-outcome.js";
-import { type CompactionRequest, runCompaction } from "./compaction-run.js";
+import { type CompactionRequest, isWished, runCompaction } from "./compaction-run.js";
 
 /**
  * The one way to a compaction, whatever asks for it. One at a time for each session: who comes second gets the first one's outcome,
@@ -26,8 +26,7 @@ export async function compact(
     if (joined === undefined) return { status: "unchanged", reason: "aborted" };
     if (joined.value !== undefined) return joined.value;
   }
-  const isWished = request.cause === "command" || request.cause === "host";
-  return compactions.run(meant.uuid, isWished, (stopped) => {
+  return compactions.run(meant.uuid, isWished(request.cause), (stopped) => {
     const signal = AbortSignal.any([request.signal, stopped, queue.closing]);
     return announced(shell, meant, { ...request, signal });
   });

@@ -1,6 +1,6 @@
 import { isEntryOf, type MemoryFlushEntry, type TranscriptEntry, type UndoEntry } from "../../core/entry.js";
 import { attemptOf, type SessionRecord } from "../../core/record.js";
-import { compactionInForce } from "../../core/window.js";
+import { compactionInForce, undoneIn } from "../../core/window.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
 
@@ -23,7 +23,7 @@ function undoOf(entries: readonly TranscriptEntry[]): NewEntry<UndoEntry> | unde
   const last = compactionInForce(entries);
   if (last === undefined) return undefined;
   const earlier = entries.slice(0, entries.indexOf(last));
-  const undone = new Set(entries.flatMap((entry) => (isEntryOf(entry, "undo") ? [entry.of] : [])));
+  const undone = undoneIn(entries);
   const previous = earlier.findLastIndex((entry) => isEntryOf(entry, "compaction") && !undone.has(entry.id));
   const attempt = earlier.findLast(
     (entry, at) => at > previous && isEntryOf(entry, "memory-flush") && !entry.cleared,
