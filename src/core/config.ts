@@ -39,6 +39,13 @@ export interface SessionsConfig {
     /** Default `separate`. */
     threads: ThreadMode;
     sendPolicy?: SendPolicy;
+    agentToAgent: {
+      /**
+       * After a message from session to session whose sender did not wait for the answer: how many turns the two may go on
+       * answering each other, 0 to 5. Default 0: none.
+       */
+      maxPingPongTurns: number;
+    };
   };
   agents: {
     defaults: { model?: string } & ContextTokens & {
@@ -68,6 +75,7 @@ export interface SessionsConfigInput {
     identityLinks?: IdentityLinks;
     threads?: ThreadMode;
     sendPolicy?: SendPolicy;
+    agentToAgent?: { maxPingPongTurns?: number; [other: string]: unknown };
     [other: string]: unknown;
   };
   agents?: {
@@ -144,6 +152,9 @@ const session = section(
     sendPolicy: z
       .strictObject({ default: z.enum(["allow", "deny"]).optional(), rules: z.array(sendRule).optional() })
       .optional(),
+    agentToAgent: section("session.agentToAgent", {
+      maxPingPongTurns: z.int().min(0).max(5).default(0),
+    }).prefault({}),
   },
   ["scope"],
 );

@@ -1,12 +1,14 @@
 import { acceptedMessages, saysSomething, wellFormedText } from "./accepted.js";
 import type { MessageEntry, TranscriptEntry } from "./entry.js";
+import { enveloped, quoted } from "./envelope.js";
 import type { ContentPart, Message } from "./message.js";
 import { textOf } from "./message.js";
 import { foldState } from "./record.js";
+import type { LiveSubagent } from "./runs.js";
 import { shortenMessage } from "./shorten.js";
 import { initialState, type SessionState } from "./state.js";
 import { pairToolCalls } from "./tool-pairs.js";
-import { type Window, windowOf } from "./window.js";
+import { compactionInForce, type Window, windowOf } from "./window.js";
 
 /** What a provider gets to see of a session. */
 export interface Context {
@@ -21,6 +23,8 @@ export interface ContextOptions extends MessageOptions {
   state?: SessionState | undefined;
   /** Messages whose turns still run, as the record has them: a call of theirs without a result is told as running. Default: none. */
   openTurns?: readonly string[] | undefined;
+  /** Sub-agents that are still at work. After a compaction the beginning names them, since their being spawned is out of the window. */
+  subagents?: readonly LiveSubagent[] | undefined;
   /** Which images and files are shown: all, those since the last thing a person said, or none. Default `all`. */
   media?: "all" | "last-turn" | "none" | undefined;
 }
@@ -49,8 +53,8 @@ export interface MessageOptions {
  */
 export function buildContext(entries: Iterable<TranscriptEntry>, options: ContextOptions = {}): Context {
   const all = [...entries];
-  const { media = "all", openTurns = [] } = options;
-  const window = windowOf(all);
+  const { media = "all", openTurns = [], subagents = [] } = options;
+  const window = { ...windowOf(all), subagents: namedAt(all, subagents) };
   const { messages } = window;
   const summary = window.summary === undefined ? undefined : wellFormedText(window.summary);
   const asked = messages.findLastIndex(({ role }) => role === "user");
@@ -71,7 +75,7 @@ export function buildContext(entries: Iterable<TranscriptEntry>, options: Contex
 }
 
 // What the host set up stays first; then what stands for all that is not here.
-function beginning(window: Window, messages: readonly Message[]): Message[] {
+function beginning(window: Head, messages: readonly Message[]): Message[] {
   const first = messages.findIndex(({ role }) => role !== "system");
   if (first < 0) return [...messages, ...headOf(window)];
   const head = headOf(window);
@@ -81,11 +85,29 @@ function beginning(window: Window, messages: readonly Message[]): Message[] {
 
 const BEGINNING = "[The conversation begins here.]";
 
+/** What there is to say before a window. */
+interface Head extends Pick<Window, "summary" | "dropped"> {
+  subagents: readonly LiveSubagent[];
+}
+
+/** The sub-agents that the beginning of a window names: those it could be thought to have forgotten. */
+export function namedAt(
+  entries: readonly TranscriptEntry[],
+  subagents: readonly LiveSubagent[],
+): readonly LiveSubagent[] {
+  if (subagents.length === 0 || compactionInForce(entries) === undefined) return [];
+  return subagents.filter(({ cleared }) => cleared === undefined);
+}
+
 /** The message that stands for what is not in a window any more. */
-export function headOf({ summary, dropped }: Pick<Window, "summary" | "dropped">): Message[] {
+export function headOf({ summary, dropped, subagents }: Head): Message[] {
+  const names = subagents.map(({ key, label }) =>
+    label === undefined ? quoted(key) : `${quoted(key)} (${quoted(label)})`,
+  );
   const lines = [
     ...(summary === undefined ? [] : [`[Summary of the conversation so far, made when it grew too long]\n${summary}`]),
     ...(dropped === 0 ? [] : [`[${dropped} earlier message(s) are left out here, because they did not fit.]`]),
+    ...(names.length === 0 ? [] : [`[Sub-agents of yours that are still at work: ${names.join(", ")}]`]),
   ];
   return lines.length === 0 ? [] : [{ role: "user", content: lines.join("\n\n") }];
 }
@@ -99,6 +121,8 @@ export function shownMessage(
     const why = entry.stopReason === "aborted" ? "was stopped" : "broke off";
     return { role: "user", content: `[The previous reply ${why} after: ${JSON.stringify(textOf(entry))}]` };
   }
+  if (entry.provenance !== undefined && entry.role === "user")
+    return { role: "user", content: enveloped(entry.provenance, textOf(entry)) };
   const { role, content, name, providerData } = shortenMessage(entry, options);
   const message: Message = {
     role,

@@ -1,3 +1,4 @@
+import type { SessionKey } from "./key.js";
 import type { Message, Usage } from "./message.js";
 import type { StatePatch } from "./state.js";
 
@@ -16,6 +17,8 @@ export interface MessageEntry extends Message, EntryBase {
   /** Where it came from: `telegram:default:dm:42`. */
   address?: string;
   sender?: { id: string; name?: string };
+  /** It came from another session, and not from a person. */
+  provenance?: Provenance;
   /** This message began a turn, which ends with a turn entry that names it. */
   turn?: true;
   /** Why this message of a group was kept without being answered. */
@@ -32,6 +35,61 @@ export interface MessageEntry extends Message, EntryBase {
   pinned?: true;
   /** The provider was sent, or read, less than the window holds, so its `usage` says nothing of the window's size. */
   truncated?: true;
+}
+
+/** Where a message between sessions came from. */
+export interface Provenance {
+  /** `inter-session`: sent. `task`: what a sub-agent was spawned for. `sub-agent`: what became of one. */
+  kind: "inter-session" | "task" | "sub-agent";
+  /** The session that sent it. */
+  from: SessionKey;
+  /** How many messages between sessions, this one included, lie between what a person said and this. */
+  hops: number;
+  /** The sessions whose turns led to it, oldest first: none of them may be sent to from here. */
+  chain: SessionKey[];
+  /** Names the turn it asks for. */
+  run: string;
+  /** It answers a message of this session's own. */
+  reply?: true;
+  /** How the sub-agent ended, and what it is called. */
+  status?: SubagentEnd;
+  label?: string;
+}
+
+/** How a sub-agent ended: one of these, once. */
+export const SUBAGENT_ENDS = ["completed", "failed", "timed_out", "killed", "orphaned"] as const;
+export type SubagentEnd = (typeof SUBAGENT_ENDS)[number];
+
+/**
+ * A message from another session that has been accepted and waits for its turn. Its id names the run; the message's own line is
+ * written when the turn begins.
+ */
+export interface RunEntry extends EntryBase {
+  type: "run";
+  content: string;
+  provenance: Provenance;
+}
+
+/** A sub-agent of this session was made. */
+export interface SpawnEntry extends EntryBase {
+  type: "spawn";
+  child: SessionKey;
+  /** Names the turn in which it does its task. */
+  run: string;
+  mode: "run" | "start";
+  label?: string;
+  cleanup?: "delete";
+}
+
+/** A sub-agent of this session has ended. The first for a `run` counts. */
+export interface SpawnEndEntry extends EntryBase {
+  type: "spawn-end";
+  child: SessionKey;
+  run: string;
+  status: SubagentEnd;
+  error?: { code: string };
+  /** What it has cost, with its own sub-agents. */
+  usage?: Usage;
 }
 
 /** A change of the session's settings. */
@@ -155,6 +213,9 @@ export type TranscriptEntry =
   | UsageEntry
   | CommandEntry
   | DeliveryEntry
+  | RunEntry
+  | SpawnEntry
+  | SpawnEndEntry
   | UnknownEntry;
 
 export function isMessageEntry(entry: TranscriptEntry): entry is MessageEntry {
@@ -177,4 +238,7 @@ export interface TypedEntries {
   usage: UsageEntry;
   command: CommandEntry;
   delivery: DeliveryEntry;
+  run: RunEntry;
+  spawn: SpawnEntry;
+  "spawn-end": SpawnEndEntry;
 }

@@ -2,7 +2,7 @@ import { InvalidConfigError } from "../errors.js";
 import type { CheckedAddress } from "./address.js";
 import { DEFAULT_ACCOUNT } from "./address.js";
 import { assertPlace } from "./key.js";
-import { assertSegment, unescapeSegment } from "./segment.js";
+import { assertSegment, escapeSegment, unescapeSegment } from "./segment.js";
 
 /**
  * Who is the same person where: a person's name to the ids they have, each as `channel:peer` or `channel:account:peer`.
@@ -31,7 +31,7 @@ export type IdentityLookup = (address: CheckedAddress & { chatType: "dm" }) => I
 /**
  * `accountsApart` says whether the keys can tell two people apart who have the same id on two accounts of a channel. Under
  * `per-channel-peer` they cannot: both would be `channel:dm:id`.
- * @throws InvalidConfigError for a bare id, a malformed one, or one linked to two people.
+ * @throws InvalidConfigError for a bare id (also one with a colon of its own, such as `@ada:server.org`), a malformed one, or one linked to two people.
  */
 export function compileIdentityLinks(links: IdentityLinks = {}, accountsApart = true): IdentityLookup {
   const ids = new Map<string, { identity: Identity; accountId: string | undefined }[]>();
@@ -85,6 +85,7 @@ function assertName(name: string): void {
 }
 
 function parseLinkedId(text: string, where: string): LinkedId {
+  refuseBareId(text, where);
   const segments = text.split(":").map(unescapeSegment);
   const [channel, middle, last] = segments;
   if (
@@ -102,6 +103,8 @@ function parseLinkedId(text: string, where: string): LinkedId {
     last === undefined
       ? { channel, accountId: undefined, peerId: middle }
       : { channel, accountId: middle, peerId: last };
+  refuseBlanks(linked.channel, where);
+  refuseBlanks(linked.accountId, where);
   try {
     assertPlace(linked.channel, "its channel");
     assertPlace(linked.accountId ?? DEFAULT_ACCOUNT, "its account");
@@ -109,4 +112,28 @@ function parseLinkedId(text: string, where: string): LinkedId {
     throw new InvalidConfigError(`${where}: ${(cause as Error).message}`, { cause });
   }
   return linked;
+}
+
+// What ids look like whose own colon was not escaped, and what no host calls a channel: ids of Matrix (`@user:server`, `!room:server`,
+// `#alias:server`), of WhatsApp (`+49…:2`, `49…:2@…`), of Teams (`29:1bSn…`), of Bluesky (`did:plc:…`), and links to a profile.
+const BARE_IDS: readonly { is: RegExp; on: string }[] = [
+  { is: /^[@!#][^:]*:/, on: "matrix" },
+  { is: /^(?:\+[^:]*|\d+):/, on: "the-channel" },
+  { is: /^did:[a-z0-9]+:/, on: "bluesky" },
+  { is: /:\/\//, on: "the-channel" },
+];
+
+/** Such an id reads as a channel and a peer that nobody has: it would link no one, and nobody would notice. */
+function refuseBareId(text: string, where: string): void {
+  const bare = BARE_IDS.find(({ is }) => is.test(text));
+  if (bare === undefined) return;
+  const id = text.split(":").map((part) => unescapeSegment(part) ?? part);
+  throw new InvalidConfigError(
+    `${where} is an id without its channel. Write ${bare.on}:${escapeSegment(id.join(":"))}, with the name your host has for the channel.`,
+  );
+}
+
+function refuseBlanks(place: string | undefined, where: string): void {
+  if (place === place?.trim()) return;
+  throw new InvalidConfigError(`${where} has a blank before or after its channel or account; ids are never trimmed.`);
 }

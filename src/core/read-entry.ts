@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { TranscriptEntry } from "./entry.js";
+import { SUBAGENT_ENDS, type TranscriptEntry } from "./entry.js";
+import { isSessionKey } from "./key.js";
 import { messageSchema, storedContentSchema, usageSchema } from "./message.js";
 import { statePatchSchema } from "./state.js";
 
@@ -7,12 +8,25 @@ const base = { id: z.string().min(1), timestamp: z.string() };
 const sender = z.looseObject({ id: z.string(), name: z.string().optional() });
 const error = z.looseObject({ code: z.string() });
 
+const key = z.string().refine(isSessionKey);
+const provenance = z.looseObject({
+  kind: z.enum(["inter-session", "task", "sub-agent"]),
+  from: key,
+  hops: z.int().nonnegative(),
+  chain: z.array(key),
+  run: z.string().min(1),
+  reply: z.literal(true).optional(),
+  status: z.enum(SUBAGENT_ENDS).optional(),
+  label: z.string().optional(),
+});
+
 const messageEntrySchema = messageSchema.extend({
   ...base,
   content: storedContentSchema,
   messageId: z.string().optional(),
   address: z.string().optional(),
   sender: sender.optional(),
+  provenance: provenance.optional(),
   turn: z.literal(true).optional(),
   unanswered: z.enum(["not-mentioned", "send-policy"]).optional(),
   of: z.string().optional(),
@@ -70,6 +84,25 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     usage,
   }),
   command: z.looseObject({ ...base, type: z.literal("command"), command: z.string(), reply: z.string() }),
+  run: z.looseObject({ ...base, type: z.literal("run"), content: z.string(), provenance }),
+  spawn: z.looseObject({
+    ...base,
+    type: z.literal("spawn"),
+    child: key,
+    run: z.string().min(1),
+    mode: z.enum(["run", "start"]),
+    label: z.string().optional(),
+    cleanup: z.literal("delete").optional(),
+  }),
+  "spawn-end": z.looseObject({
+    ...base,
+    type: z.literal("spawn-end"),
+    child: key,
+    run: z.string().min(1),
+    status: z.enum(SUBAGENT_ENDS),
+    error: error.optional(),
+    usage,
+  }),
   delivery: z.looseObject({ ...base, type: z.literal("delivery"), of: z.string(), status: z.literal("failed"), error }),
 };
 

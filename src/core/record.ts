@@ -10,6 +10,7 @@ import {
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import { sumUsage, type Usage } from "./message.js";
+import { foldRuns, type LiveSubagent } from "./runs.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
 import { isCanonicalTime } from "./time.js";
 import { maxMessageTokens } from "./tokens.js";
@@ -41,8 +42,12 @@ export interface SessionRecord {
   compactions: number;
   /** The last attempt to flush memory since the last compaction or clear. */
   memoryFlush: FlushAttempt | null;
-  /** What all calls of the model have cost together, in tokens. Never the size of anything. */
+  /** What all calls of the model have cost together, in tokens, with those of sub-agents that have ended. Never the size of anything. */
   usageTotal: Required<Usage>;
+  /** Accepted messages of other sessions whose turns have not begun. */
+  waiting: string[];
+  /** Sub-agents of this session that have not ended. */
+  subagents: LiveSubagent[];
   /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */
   sharedBy: string[];
 }
@@ -87,6 +92,8 @@ export function initialRecord(session: {
     compactions: 0,
     memoryFlush: null,
     usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
+    waiting: [],
+    subagents: [],
     sharedBy: [],
   };
 }
@@ -101,7 +108,8 @@ export function project(record: SessionRecord, entries: Iterable<TranscriptEntry
   return next;
 }
 
-function step(record: SessionRecord, entry: TranscriptEntry): SessionRecord {
+function step(before: SessionRecord, entry: TranscriptEntry): SessionRecord {
+  const record = foldRuns(before, entry);
   if (isMessageEntry(entry)) return withMessage(record, entry);
   if (isEntryOf(entry, "command")) return { ...record, recentMessages: remember(record, entry) };
   if (isEntryOf(entry, "turn")) {

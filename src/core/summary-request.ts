@@ -16,11 +16,12 @@ export interface Told {
  * goes on with a conversation that it is handed as one.
  */
 export function tellMessage(
-  message: Pick<MessageEntry, "role" | "content" | "sender">,
+  message: Pick<MessageEntry, "role" | "content" | "sender" | "provenance">,
   { nameSenders }: { nameSenders: boolean },
 ): string {
   const name = nameSenders ? (message.sender?.name ?? message.sender?.id) : undefined;
-  const who = message.role === "user" && name !== undefined ? `user ${flat(name)}` : message.role;
+  const person = message.role === "user" && name !== undefined ? `user ${flat(name)}` : message.role;
+  const who = message.provenance === undefined ? person : `session ${flat(message.provenance.from)}`;
   const parts: string[] =
     typeof message.content === "string" ? [message.content] : message.content.map((part) => tellPart(part));
   return inOnePiece(`[${who}] ${parts.filter((part) => part.trim() !== "").join("\n")}`);

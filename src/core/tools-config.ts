@@ -27,7 +27,7 @@ export interface ToolsConfig {
 export interface SessionToolsConfig {
   /** Default `tree`. */
   visibility: Visibility;
-  /** How often a message from session to session may cause another, at least 1. Default 5. */
+  /** How many messages between sessions, and sub-agents, one thing a person said may lead to in a row; at least 1, default 5. */
   maxHops: number;
   /** How many messages a session may send in a minute, at least 1. Default 30. */
   maxSendsPerMinute: number;
@@ -52,7 +52,7 @@ export interface SandboxConfig {
 export interface SubagentsConfig {
   /** How deep a sub-agent may stand; 1: sub-agents may spawn none. At least 1, default 1. */
   maxSpawnDepth: number;
-  /** How many of a session's sub-agents may be alive at once. At least 1, default 5. */
+  /** How many of a session's sub-agents may be alive at once. 1 to 100, default 5. */
   maxChildrenPerAgent: number;
   /** How many sub-agents may run at once in this process; others wait. At least 1, default 8. */
   maxConcurrent: number;
@@ -105,7 +105,8 @@ export const agentSandboxSection = section("agents.list[].sandbox", {
 
 export const subagentsSection = section("agents.defaults.subagents", {
   maxSpawnDepth: limit(1),
-  maxChildrenPerAgent: limit(5),
+  // The record of a session names those that live.
+  maxChildrenPerAgent: z.int().min(1).max(100).default(5),
   maxConcurrent: limit(8),
   allowAgents: z.array(agentPattern).default([]),
   model: modelName.optional(),

@@ -1,6 +1,6 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
-import { type AgentToAgent, VISIBILITIES, type Visibility } from "./tools-config.js";
+import { type AgentToAgent, type SandboxConfig, VISIBILITIES, type Visibility } from "./tools-config.js";
 
 /** A session as far as it matters who may see it. */
 export interface SessionRef {
@@ -42,7 +42,7 @@ export function canAccess(
 }
 
 /** Whether an id is meant by a pattern, in which `*` stands for any run of characters. */
-function matches(agentId: string, pattern: string): boolean {
+export function matches(agentId: string, pattern: string): boolean {
   const [first = "", ...rest] = pattern.split("*");
   if (rest.length === 0) return agentId === pattern;
   const last = rest.pop() as string;
@@ -62,13 +62,43 @@ export function narrower(one: Visibility, other: Visibility): Visibility {
 }
 
 /** How far the tools of a session may look: its agent's setting, clamped where the session runs in a sandbox. */
-export function visibilityOf({ agents, tools }: SessionsConfig, requester: SessionKey): Visibility {
-  const { agentId, kind } = parseSessionKey(requester);
-  const own = agents.list.find(({ id }) => id === agentId);
-  const visibility = own?.tools?.sessions?.visibility ?? tools.sessions.visibility;
-  const { mode, sessionToolsVisibility } = { ...agents.defaults.sandbox, ...own?.sandbox };
-  const isSandboxed = mode === "all" || (mode === "non-main" && kind !== "main");
-  return isSandboxed && sessionToolsVisibility === "spawned" ? narrower(visibility, "tree") : visibility;
+export function visibilityOf(config: SessionsConfig, requester: SessionKey): Visibility {
+  const own = agentOf(config, requester);
+  const visibility = own?.tools?.sessions?.visibility ?? config.tools.sessions.visibility;
+  const { sessionToolsVisibility } = sandboxOf(config, requester);
+  return isSandboxed(config, requester) && sessionToolsVisibility === "spawned"
+    ? narrower(visibility, "tree")
+    : visibility;
+}
+
+/** Whether the config says that runs of a session are kept in a sandbox. */
+export function isSandboxed(config: SessionsConfig, key: SessionKey): boolean {
+  const { mode } = sandboxOf(config, key);
+  return mode === "all" || (mode === "non-main" && parseSessionKey(key).kind !== "main");
+}
+
+/**
+ * Whether a session's tools may reach another, by the config. What was spawned reaches no further than each of those that spawned
+ * it: another agent's wider setting widens nothing.
+ */
+export function accessTo(config: SessionsConfig, requester: SessionRef, target: SessionRef): Access {
+  if (requester.key === target.key) return { allowed: true };
+  const lineage = [requester.key, ...requester.ancestors];
+  for (const [at, key] of lineage.entries()) {
+    const viewer = { key, ancestors: lineage.slice(at + 1) };
+    const access = canAccess(viewer, target, visibilityOf(config, key), config.tools.agentToAgent);
+    if (!access.allowed) return at === 0 ? access : denied(`${access.reason} (of ${key}, which spawned it)`);
+  }
+  return { allowed: true };
+}
+
+function agentOf({ agents }: SessionsConfig, key: SessionKey): SessionsConfig["agents"]["list"][number] | undefined {
+  const { agentId } = parseSessionKey(key);
+  return agents.list.find(({ id }) => id === agentId);
+}
+
+function sandboxOf(config: SessionsConfig, key: SessionKey): SandboxConfig {
+  return { ...config.agents.defaults.sandbox, ...agentOf(config, key)?.sandbox };
 }
 
 function denied(reason: string): Access {

@@ -11,7 +11,13 @@ import {
 import { REAL } from "./real-config.js";
 
 const DEFAULTS = {
-  session: { dmScope: "per-channel-peer", mainKey: "main", identityLinks: {}, threads: "separate" },
+  session: {
+    dmScope: "per-channel-peer",
+    mainKey: "main",
+    identityLinks: {},
+    threads: "separate",
+    agentToAgent: { maxPingPongTurns: 0 },
+  },
   agents: {
     defaults: {
       compaction: {
@@ -58,6 +64,7 @@ describe("a real openclaw.json", () => {
       dmScope: "per-peer",
       mainKey: "home",
       threads: "separate",
+      agentToAgent: { maxPingPongTurns: 5 },
       identityLinks: REAL.session.identityLinks,
       sendPolicy: REAL.session.sendPolicy,
     });

@@ -1,5 +1,11 @@
 import fc from "fast-check";
-import type { ContentPart, MessageEntry, TranscriptEntry } from "../../src/core.js";
+import {
+  type ContentPart,
+  type MessageEntry,
+  type SessionKey,
+  SUBAGENT_ENDS,
+  type TranscriptEntry,
+} from "../../src/core.js";
 
 // Three ids for all calls: they repeat, overlap and go unanswered.
 const toolCallId = fc.constantFrom("1", "2", "__proto__");
@@ -35,29 +41,46 @@ const timestamp = fc.oneof(
 
 const address = fc.constantFrom("telegram:default:dm:1", "telegram:work:dm:1", "x:default:group:7:topic:1");
 
-const message = fc.record(
-  {
-    role: fc.constantFrom(
-      "user" as const,
-      "assistant" as const,
-      "assistant" as const,
-      "tool" as const,
-      "system" as const,
-    ),
-    content,
-    timestamp,
-    messageId: fc.constantFrom("1", "2", "x".repeat(200), "模".repeat(80)),
-    address,
-    sender: fc.record({ id: fc.constantFrom("1", "2") }),
-    turn: fc.constant(true as const),
-    cleared: fc.constant(true as const),
-    pinned: fc.constant(true as const),
-    truncated: fc.constant(true as const),
-    usage: fc.record({ input: fc.nat(9999), output: fc.nat(99) }),
-    stopReason: fc.constantFrom("aborted", "error", "length"),
-  },
-  { requiredKeys: ["role", "content", "timestamp"] },
-);
+const message = fc
+  .record(
+    {
+      role: fc.constantFrom(
+        "user" as const,
+        "assistant" as const,
+        "assistant" as const,
+        "tool" as const,
+        "system" as const,
+      ),
+      content,
+      timestamp,
+      messageId: fc.constantFrom("1", "2", "x".repeat(200), "模".repeat(80)),
+      address,
+      sender: fc.record({ id: fc.constantFrom("1", "2") }),
+      turn: fc.constant(true as const),
+      cleared: fc.constant(true as const),
+      pinned: fc.constant(true as const),
+      provenance: fc.record({
+        kind: fc.constantFrom("inter-session" as const, "task" as const, "sub-agent" as const),
+        from: fc.constant("agent:main:main" as SessionKey),
+        hops: fc.nat(3),
+        chain: fc.constant([]),
+        run: fc.nat(20).map((place) => `e${String(place).padStart(25, "0")}`),
+      }),
+      truncated: fc.constant(true as const),
+      usage: fc.record({ input: fc.nat(9999), output: fc.nat(99) }),
+      stopReason: fc.constantFrom("aborted", "error", "length"),
+    },
+    { requiredKeys: ["role", "content", "timestamp"] },
+  )
+  // Another session says words, and nothing else.
+  .map(({ provenance, ...line }) =>
+    line.role === "user" && typeof line.content === "string" && provenance !== undefined
+      ? { ...line, provenance }
+      : line,
+  );
+
+const child = fc.constantFrom("agent:main:subagent:1", "agent:main:subagent:2");
+const anyRun = fc.constantFrom("r1", "r2", "r3");
 
 type Unnamed = Record<string, unknown>;
 
@@ -108,6 +131,24 @@ const bookkeeping: fc.Arbitrary<Unnamed> = fc.oneof(
       address,
     },
     { requiredKeys: ["type", "timestamp", "command", "reply"] },
+  ),
+  fc.record({
+    type: fc.constant("run"),
+    timestamp,
+    content: words,
+    provenance: fc.constant({ kind: "inter-session", from: "agent:main:main", hops: 1, chain: [], run: "r" }),
+  }),
+  fc.record({ type: fc.constant("spawn"), timestamp, child, run: anyRun, mode: fc.constantFrom("run", "start") }),
+  fc.record(
+    {
+      type: fc.constant("spawn-end"),
+      timestamp,
+      child,
+      run: anyRun,
+      status: fc.constantFrom(...SUBAGENT_ENDS),
+      usage: fc.record({ input: fc.nat(99), output: fc.nat(9) }),
+    },
+    { requiredKeys: ["type", "timestamp", "child", "run", "status"] },
   ),
   fc.record({ type: fc.constantFrom("delivery", "reaction", "__proto__"), timestamp, of: anyId }),
 );

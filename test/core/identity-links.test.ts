@@ -149,7 +149,20 @@ test("links change nothing in the shared session nor in a group", () => {
 describe("links that are an error of the config", () => {
   test.each<[why: string, links: IdentityLinks]>([
     ["a bare id", { alice: ["123456789"] }],
-    ["a bare Matrix id, whose colon is not escaped", { alice: ["matrix:@user:server.org:8448"] }],
+    ["a Matrix id whose colon is not escaped", { alice: ["matrix:@user:server.org:8448"] }],
+    ["a bare Matrix id", { alice: ["@user:server.org"] }],
+    ["a bare Matrix id with a port", { alice: ["@user:server.org:8448"] }],
+    ["a Matrix room", { alice: ["!id:server.org"] }],
+    ["the alias of a Matrix room", { alice: ["#room:server.org"] }],
+    ["a number of WhatsApp with its device", { alice: ["+491701234567:2"] }],
+    ["a JID of WhatsApp with its device", { alice: ["491701234567:2@s.whatsapp.net"] }],
+    ["a bare id of Teams", { alice: ["29:1bSnHZ7Js2STWrgk6ScEErLk1Lp2zQuD5H2qQ960rtvstKp8tKLl"] }],
+    ["a bare id of Bluesky", { alice: ["did:plc:z72i7hdynmk6r22z27h6tvur"] }],
+    ["a link to a profile", { alice: ["https://matrix.to/#/@user"] }],
+    ["a link behind a channel", { alice: ["mastodon:https://example.org/@ann"] }],
+    ["a blank before the channel", { alice: [" telegram:1"] }],
+    ["a blank behind the channel", { alice: ["telegram :1"] }],
+    ["a blank around the account", { alice: ["telegram: work:1"] }],
     ["an id in two identities", { alice: ["telegram:1"], bob: ["discord:2", "telegram:1"] }],
     ["an id for all accounts and for one of them", { alice: ["telegram:1"], bob: ["telegram:work:1"] }],
     ["an id for one account and for all of them", { alice: ["telegram:work:1"], bob: ["telegram:1"] }],
@@ -178,6 +191,27 @@ describe("links that are an error of the config", () => {
       '"alice" and "bob"',
     );
   });
+
+  test.each([
+    ["@user:server.org", "matrix:@user%3Aserver.org"],
+    ["@user%25:server.org", "matrix:@user%25%3Aserver.org"],
+    ["did:plc:z72i7", "bluesky:did%3Aplc%3Az72i7"],
+    ["29:1bSnHZ", "the-channel:29%3A1bSnHZ"],
+    ["https://example.org/@ann", "the-channel:https%3A//example.org/@ann"],
+  ])("the error for %j says to write %s, which links", (id, written) => {
+    const policy = (identityLinks: IdentityLinks): ScopePolicy => ({ dmScope: "per-peer", identityLinks });
+    expect(() => resolveSessionKey(from("x", "1"), policy({ alice: [id] }))).toThrow(` ${written},`);
+    const [channel = "", ...rest] = written.split(":");
+    const address = from(channel, decodeURIComponent(rest.join(":")));
+    expect(resolveSessionKey(address, policy({ alice: [written] }))).toBe("agent:main:dm:alice");
+  });
+
+  test.each(["web chat:1", "telegram@work:1", "x2:+49170", "matrix:!x", "tel:+49170", "irc:libera:#ann", "web: 1"])(
+    "%j is a channel and an id",
+    (id) => {
+      expect(() => resolveSessionKey(from("x", "1"), { identityLinks: { alice: [id] } })).not.toThrow();
+    },
+  );
 
   test("the same id twice for one person is no contradiction", () => {
     const identityLinks = { alice: ["telegram:1", "telegram:1", "telegram:work:1"] };

@@ -44,6 +44,8 @@ test("a new record has nothing but its name and its time", () => {
     compactions: 0,
     memoryFlush: null,
     usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
+    waiting: [],
+    subagents: [],
     sharedBy: [],
   });
   expect(group().state.activationMode).toBe("mention");

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_REQUESTS, summaryMessages, summaryRequests, tellMessage } from "../../src/core/summary-request.js";
+import type { SessionKey } from "../../src/core.js";
 import { builders } from "../../src/testing.js";
 
 const plain = { nameSenders: false };
@@ -46,4 +47,13 @@ describe("G7 a request for a summary", () => {
       }),
     );
   });
+});
+
+test("a message of another session is told as that session's, and not as the person's", () => {
+  const provenance = {
+    ...{ kind: "inter-session" as const, hops: 1, chain: [], run: "r" },
+    from: "agent:coder:x:dm:a]b" as SessionKey,
+  };
+  const told = tellMessage({ role: "user", content: "one\ntwo", provenance }, { nameSenders: false });
+  expect(told).toBe("[session agent:coder:x:dm:a b] one\n  two");
 });

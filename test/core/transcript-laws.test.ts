@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkAddress, formatAddress } from "../../src/core/address.js";
+import { enveloped } from "../../src/core/envelope.js";
 import {
   buildContext,
   type ContentPart,
@@ -15,6 +16,7 @@ import {
   type SessionRecord,
   type SessionState,
   type TranscriptEntry,
+  textOf,
   windowOf,
 } from "../../src/core.js";
 import { anyTranscript, renamed } from "./entry-arbitraries.js";
@@ -173,7 +175,7 @@ describe("G1 a context is one a provider accepts", () => {
         const context = buildContext(entries);
         const shown = context.messages.filter(({ content }) => !isHead(content));
         expect(shown.flatMap((message) => (isToldAsCut(message) ? [] : wordsOf(message)))).toEqual(
-          whole.filter((entry) => entry.role !== "tool").flatMap((entry) => wordsOf(entry).map(wellFormed)),
+          whole.filter((entry) => entry.role !== "tool").flatMap((entry) => wordsShown(entry).map(wellFormed)),
         );
         for (const id of new Set(whole.flatMap((entry) => idsOf(entry, "tool-call")))) {
           const calling = whole.filter((entry) => idsOf(entry, "tool-call").includes(id));
@@ -199,6 +201,10 @@ describe("G1 a context is one a provider accepts", () => {
     /^\[(Summary of the conversation|The conversation begins|\d+ earlier message)/.test(content);
   const isToldAsCut = ({ role, content }: Message) =>
     role === "user" && typeof content === "string" && content.startsWith("[The previous reply");
+  const wordsShown = (entry: MessageEntry) =>
+    entry.role === "user" && entry.provenance !== undefined
+      ? [enveloped(entry.provenance, textOf(entry))]
+      : wordsOf(entry);
   const wordsOf = (message: Message): string[] =>
     (typeof message.content === "string"
       ? [message.content]

@@ -1,0 +1,50 @@
+import { isEntryOf, isMessageEntry, type SpawnEntry, type TranscriptEntry } from "./entry.js";
+import type { SessionKey } from "./key.js";
+import { sumUsage, type Usage } from "./message.js";
+
+/** A sub-agent of a session that has not ended. */
+export interface LiveSubagent {
+  key: SessionKey;
+  run: string;
+  mode: SpawnEntry["mode"];
+  label?: string;
+  /** The session has been cleared since it was spawned: what becomes of it is no part of the new conversation. */
+  cleared?: true;
+}
+
+/** What a record keeps of messages between sessions. */
+export interface RunFacts {
+  /** Accepted messages of other sessions whose turns have not begun. */
+  waiting: string[];
+  /** Sub-agents that have not ended. */
+  subagents: LiveSubagent[];
+  usageTotal: Required<Usage>;
+}
+
+/** Carries what waits and what lives over one entry. The same object where nothing changes. */
+export function foldRuns<F extends RunFacts>(facts: F, entry: TranscriptEntry): F {
+  if (isMessageEntry(entry)) return begun(facts, entry.provenance?.run);
+  // One that was stopped before it began has an end and no message.
+  if (isEntryOf(entry, "turn")) return begun(facts, entry.of);
+  if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, entry.id] };
+  if (isEntryOf(entry, "spawn")) return { ...facts, subagents: [...facts.subagents, liveOf(entry)] };
+  if (isEntryOf(entry, "spawn-end")) {
+    const subagents = facts.subagents.filter(({ run }) => run !== entry.run);
+    // A second end changes nothing, also not the bill.
+    if (subagents.length === facts.subagents.length) return facts;
+    const usageTotal = entry.usage === undefined ? facts.usageTotal : sumUsage(facts.usageTotal, entry.usage);
+    return { ...facts, subagents, usageTotal };
+  }
+  if (isEntryOf(entry, "clear") && facts.subagents.length > 0)
+    return { ...facts, subagents: facts.subagents.map((subagent) => ({ ...subagent, cleared: true as const })) };
+  return facts;
+}
+
+function begun<F extends RunFacts>(facts: F, run: string | undefined): F {
+  if (run === undefined || !facts.waiting.includes(run)) return facts;
+  return { ...facts, waiting: facts.waiting.filter((id) => id !== run) };
+}
+
+function liveOf({ child: key, run, mode, label }: SpawnEntry): LiveSubagent {
+  return { key, run, mode, ...(label === undefined ? {} : { label }) };
+}

@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { initialRecord, project, type SessionKey, type TranscriptEntry } from "../../src/core.js";
+
+const KEY = "agent:main:telegram:dm:1" as SessionKey;
+const CHILD = "agent:main:subagent:1" as SessionKey;
+const timestamp = "2026-03-18T10:00:00.000Z";
+const fresh = initialRecord({ key: KEY, uuid: "u", created: timestamp });
+const provenance = {
+  kind: "inter-session" as const,
+  from: "agent:b:main" as SessionKey,
+  hops: 1,
+  chain: [],
+  run: "r1",
+};
+const run: TranscriptEntry = { type: "run", id: "r1", timestamp, content: "hi", provenance };
+const spawn: TranscriptEntry = { type: "spawn", id: "s1", timestamp, child: CHILD, run: "c1", mode: "start" };
+const end = (more: object = {}) =>
+  ({
+    type: "spawn-end",
+    id: "e1",
+    timestamp,
+    child: CHILD,
+    run: "c1",
+    status: "completed",
+    ...more,
+  }) as TranscriptEntry;
+
+test("what is accepted waits until its message is there, or it was ended before", () => {
+  expect(project(fresh, [run]).waiting).toEqual(["r1"]);
+  const message: TranscriptEntry = { role: "user", content: "hi", id: "m", timestamp, turn: true, provenance };
+  expect(project(fresh, [run, message])).toMatchObject({ waiting: [], openTurns: ["m"] });
+  expect(project(fresh, [run, { type: "turn", id: "t", timestamp, of: "r1", status: "aborted" }]).waiting).toEqual([]);
+});
+
+test("what was accepted still waits after a clear", () => {
+  expect(project(fresh, [run, { type: "clear", id: "c", timestamp }]).waiting).toEqual(["r1"]);
+});
+
+test("G20 a sub-agent lives from its spawn to its first end, and is billed once", () => {
+  const usage = { input: 5, output: 1 };
+  const alive = project(fresh, [spawn]);
+  expect(alive.subagents).toEqual([{ key: CHILD, run: "c1", mode: "start" }]);
+  const ended = project(alive, [end({ usage })]);
+  expect(ended).toMatchObject({ subagents: [], usageTotal: { input: 5, output: 1 } });
+  expect(project(ended, [end({ usage, status: "orphaned" })])).toEqual(ended);
+});
+
+test("a sub-agent of a conversation that was cleared lives on, and is known as one of it", () => {
+  const cleared = project(fresh, [spawn, { type: "clear", id: "c", timestamp }]);
+  expect(cleared.subagents).toEqual([{ key: CHILD, run: "c1", mode: "start", cleared: true }]);
+});
