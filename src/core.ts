@@ -65,7 +65,13 @@ export {
   isMessageEntry,
   type MemoryFlushEntry,
   type MessageEntry,
+  type Provenance,
+  type RunEntry,
+  type SpawnEndEntry,
+  type SpawnEntry,
   type StateEntry,
+  SUBAGENT_ENDS,
+  type SubagentEnd,
   type TranscriptEntry,
   type TurnEntry,
   type TypedEntries,
@@ -74,6 +80,7 @@ export {
   type UsageEntry,
 } from "./core/entry.js";
 export { type HeaderEntry, TRANSCRIPT_VERSION } from "./core/header.js";
+export { type Cause, type Hop, nextHop } from "./core/hops.js";
 export type { IdentityLinks } from "./core/identity-links.js";
 export { type InboundMessage, MAX_MESSAGE_BYTES } from "./core/inbound.js";
 export {
@@ -89,7 +96,9 @@ export { isContextOverflow, isPayloadTooLarge, type OverflowOptions } from "./co
 export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { readEntry } from "./core/read-entry.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
+export type { LiveSubagent } from "./core/runs.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
+export { canSpawn, type SpawnWish } from "./core/spawn-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
 export { type CountText, countMessageTokens, maxMessageTokens, type PromptSize } from "./core/tokens.js";
 export {
@@ -102,6 +111,6 @@ export {
   VISIBILITIES,
   type Visibility,
 } from "./core/tools-config.js";
-export { type Access, canAccess, type SessionRef, visibilityOf } from "./core/visibility.js";
+export { type Access, accessTo, canAccess, type SessionRef, visibilityOf } from "./core/visibility.js";
 export { type Window, windowBeginsAt, windowOf } from "./core/window.js";
 export * from "./errors.js";

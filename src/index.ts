@@ -7,11 +7,13 @@ export * from "./core.js";
 export type { CompactionFault, CompactionOutcome, SummaryFault } from "./session/compaction/compaction-outcome.js";
 export { loadConfig } from "./session/config-file.js";
 export type {
+  AccessEvent,
   CompactionEvent,
   Listener,
   SessionEvent,
   SessionEventName,
   SessionEvents,
+  SubagentEvent,
   TurnEvent,
 } from "./session/events.js";
 export type {
@@ -25,10 +27,15 @@ export type {
   ProviderHooks,
 } from "./session/hooks.js";
 export type { InterruptedTurn } from "./session/interrupted.js";
-export { SessionManager, type SessionManagerOptions } from "./session/manager.js";
+export { SessionManager } from "./session/manager.js";
+export type { SessionManagerOptions } from "./session/manager-options.js";
 export { NO_REPLY, type TurnOutcome } from "./session/outcome.js";
+export { REPLY_SKIP, type RunReport } from "./session/runs/run-report.js";
+export type { Subagent } from "./session/runs/subagents.js";
 export type { AppendedMessage, HistoryRange, Session, SettingsPatch } from "./session/session.js";
+export { sessionTools } from "./session/session-tools.js";
 export type { SessionStatus } from "./session/status.js";
+export type { JsonObject, SessionTool } from "./session/tools/session-tool.js";
 export { type CheckedChange, decideChange } from "./storage/change.js";
 export { Claims, type Hold } from "./storage/claims.js";
 export type { Durability } from "./storage/jsonl/durability.js";

@@ -14,4 +14,9 @@ export type {
   StorageContractOptions,
 } from "./testing/contract/storage-check.js";
 export { type ManualClock, manualClock } from "./testing/manual-clock.js";
-export { type ScriptedProvider, type ScriptedStep, scriptedProvider } from "./testing/scripted-provider.js";
+export {
+  type ScriptedProvider,
+  type ScriptedStep,
+  type ScriptedToolCalls,
+  scriptedProvider,
+} from "./testing/scripted-provider.js";

@@ -5,7 +5,6 @@ import { type CommandEntry, isEntryOf } from "../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { maySend } from "../core/send-policy.js";
-import { isModelName } from "../core/state.js";
 import { ClosedError, HookError } from "../errors.js";
 import { compactionReply } from "./compaction/compaction-outcome.js";
 import { compact } from "./compaction/compactor.js";
@@ -13,14 +12,15 @@ import { flushCleared } from "./compaction/memory-flush.js";
 import { deliver } from "./delivery.js";
 import type { NewEntry } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
+import { resolveModel } from "./resolve-model.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
-import type { Arrival, Shell } from "./shell.js";
+import type { InboundArrival, Shell } from "./shell.js";
 import { type SessionStatus, statusOf } from "./status.js";
 import type { InLine } from "./turn-queue.js";
 import { untilAborted } from "./until-aborted.js";
 
 /** The command a message is, if it is one of ours. @throws HookError when the channel cannot say what the bot is called. */
-export function commandOf(shell: Shell, { key, message }: Arrival): Command | undefined {
+export function commandOf(shell: Shell, { key, message }: InboundArrival): Command | undefined {
   if (message.text === undefined) return undefined;
   const command = parseCommand(message.text);
   const { channel, accountId } = message.address;
@@ -36,7 +36,7 @@ export function commandOf(shell: Shell, { key, message }: Arrival): Command | un
 }
 
 /** Carries out a command beside whatever runs, and answers it. It never reaches the model. */
-export async function runCommand(shell: Shell, arrival: Arrival, command: Command): Promise<TurnOutcome> {
+export async function runCommand(shell: Shell, arrival: InboundArrival, command: Command): Promise<TurnOutcome> {
   const { key, message, signal } = arrival;
   // What it stops or clears is what came before it, so that is noted before anything is waited for.
   const before = shell.queue.inLine(key);
@@ -74,7 +74,7 @@ interface Done {
 
 async function carryOut(
   shell: Shell,
-  arrival: Arrival,
+  arrival: InboundArrival,
   command: Command,
   allowed: boolean,
   before: InLine,
@@ -98,6 +98,7 @@ async function carryOut(
     if (cleared !== undefined) flushCleared(shell, record, cleared.id);
     if (effect.stop) {
       before.stop();
+      shell.runs.stopChildren(key);
       shell.compactions.stop(record.uuid);
     }
     const { reply: text, compact } = effect;
@@ -125,7 +126,7 @@ function announce(
 // one's own: there the host decides, and without its word a room's members may only look.
 async function mayRun(
   shell: Shell,
-  { key, message }: Arrival,
+  { key, message }: InboundArrival,
   command: Command,
   ending: AbortSignal,
 ): Promise<boolean> {
@@ -146,29 +147,19 @@ async function mayRun(
   throw hookFailed("authorize", "in the time it was given, so the command was not carried out", key, ending.reason);
 }
 
-function surroundings(shell: Shell, { key, agentId }: Arrival, record: SessionRecord, size: SessionStatus | undefined) {
+function surroundings(
+  shell: Shell,
+  { key, agentId }: InboundArrival,
+  record: SessionRecord,
+  size: SessionStatus | undefined,
+) {
   return {
     record,
     agentModel: agentModel(shell.config, agentId),
-    busy: shell.queue.busy(key) || shell.compactions.isRunning(record.uuid),
+    busy: shell.queue.busy(key) || shell.compactions.isRunning(record.uuid) || shell.runs.childrenOf(key).length > 0,
     size,
     resolveModel: (name: string) => resolveModel(shell, name, key),
   };
-}
-
-function resolveModel({ provider }: Shell, name: string, key: SessionKey): string | undefined {
-  if (provider?.resolveModel === undefined) return name;
-  let resolved: unknown;
-  try {
-    resolved = provider.resolveModel(name);
-  } catch (cause) {
-    throw hookFailed("resolveModel", "so the model was not changed", key, cause);
-  }
-  if (resolved === undefined || isModelName(resolved)) return resolved;
-  throw new HookError("resolveModel must return a name of 1 to 256 bytes or undefined, at once.", {
-    operation: "resolveModel",
-    key,
-  });
 }
 
 function hookFailed(operation: string, consequence: string, key: SessionKey, cause: unknown): HookError {
@@ -180,7 +171,7 @@ function refusal(name: string): CommandEffect {
 }
 
 function commandEntry(
-  { address, message }: Arrival,
+  { address, message }: InboundArrival,
   command: string,
   reply: string,
   allowed: boolean,

@@ -1,5 +1,5 @@
 import { HookError } from "../errors.js";
-import type { Arrival, Shell } from "./shell.js";
+import type { InboundArrival, Shell } from "./shell.js";
 import { untilAborted } from "./until-aborted.js";
 
 /**
@@ -11,16 +11,15 @@ import { untilAborted } from "./until-aborted.js";
  */
 export async function deliver(
   shell: Shell,
-  arrival: Arrival,
+  { key, replyTo }: Pick<InboundArrival, "key" | "replyTo">,
   reply: { uuid: string; of: string; text: string },
   signal: AbortSignal,
 ): Promise<void> {
-  const { key, message } = arrival;
-  const { channel } = message.address;
+  const { channel, route, messageId } = replyTo;
   const hooks = Object.hasOwn(shell.channels, channel) ? shell.channels[channel] : undefined;
   if (hooks === undefined) return;
-  const inReplyTo = message.messageId === undefined ? {} : { inReplyTo: message.messageId };
-  const sending = (async () => hooks.deliver({ key, route: message.route, text: reply.text, signal, ...inReplyTo }))();
+  const inReplyTo = messageId === undefined ? {} : { inReplyTo: messageId };
+  const sending = (async () => hooks.deliver({ key, route, text: reply.text, signal, ...inReplyTo }))();
   try {
     const late = (error: unknown) =>
       shell.logger.debug({ key, err: nameOf(error) }, "a delivery failed after it was given up");

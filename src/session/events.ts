@@ -1,5 +1,5 @@
 import type { CommandName } from "../core/command.js";
-import type { CompactionCause } from "../core/entry.js";
+import type { CompactionCause, SubagentEnd } from "../core/entry.js";
 import type { SessionKey } from "../core/key.js";
 import type { Usage } from "../core/message.js";
 import type { PromptSize } from "../core/tokens.js";
@@ -25,6 +25,20 @@ export interface CompactionEvent extends SessionEvent {
   /** Above so many tokens a prompt is compacted, and what the model's window holds. */
   threshold: number;
   contextWindow: number;
+}
+
+/** What every event about an access of a session to another tells. */
+export interface AccessEvent {
+  /** Who looks. */
+  key: SessionKey;
+  tool: string;
+  target: SessionKey;
+}
+
+/** What every event about a sub-agent tells. */
+export interface SubagentEvent extends SessionEvent {
+  child: SessionKey;
+  run: string;
 }
 
 /** What happens, and what a listener is told of it. Only `turn.text` carries anything that was said. */
@@ -81,6 +95,13 @@ export interface SessionEvents {
   /** The model was asked to save what it must not forget, and has answered. */
   "memory.flushed": SessionEvent;
   "memory.flush-failed": SessionEvent & { error: unknown };
+  /** A session's tool looked at another session, or acted on it. */
+  "access.allowed": AccessEvent;
+  /** One was not let. `reason` says which setting would have, or that there is no such session; the model is told neither. */
+  "access.denied": AccessEvent & { reason: string };
+  /** Of the session `key`. */
+  "subagent.spawned": SubagentEvent;
+  "subagent.ended": SubagentEvent & { status: SubagentEnd };
   /** The storage met something and dealt with it. */
   "storage.report": StorageReport;
 }
@@ -117,6 +138,10 @@ const LEVELS: Readonly<Record<SessionEventName, "debug" | "warn" | undefined>> =
   "compaction.undone": "debug",
   "memory.flushed": "debug",
   "memory.flush-failed": "warn",
+  "access.allowed": "debug",
+  "access.denied": "warn",
+  "subagent.spawned": "debug",
+  "subagent.ended": "debug",
   "storage.report": "warn",
 };
 

@@ -5,6 +5,7 @@ import type { SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields, type Usage, usageSchema } from "../core/message.js";
 import type { OverflowPattern } from "../core/overflow-patterns.js";
 import { HookError } from "../errors.js";
+import type { SessionTool } from "./tools/session-tool.js";
 
 /** Calls the model. The one thing a host must bring. */
 export interface ProviderHooks {
@@ -40,6 +41,11 @@ export interface GenerateRequest {
   model: string | undefined;
   /** Everything the model may see, complete and in order. */
   messages: readonly Message[];
+  /**
+   * The session tools that the agent may use, bound to this session and this turn; hand on all of them, some or none. Empty with
+   * another purpose than `reply`.
+   */
+  tools: readonly SessionTool[];
   /** What is asked for with `memory-flush`, and what to take care of with `summary`; also said in `messages`. */
   instructions?: string;
   /** Aborts on `/stop`, on the host's own signal, when the claim is lost and on `close`. */

@@ -12,35 +12,48 @@ import type { Slot } from "./turn-queue.js";
 
 /** Deals with a message whose turn in the queue has come. */
 export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
-  const { key } = arrival;
-  const record = await shell.ledger.open(key);
+  const record = await recordFor(shell, arrival);
+  if (record === undefined) return gone(arrival);
   const seen = seenBefore(record, arrival);
   const reason = seen === undefined ? whyUnanswered(shell, arrival, record) : undefined;
   if (reason !== undefined) return note(shell, arrival, slot, reason);
   const signal = arrival.signal === undefined ? slot.signal : AbortSignal.any([slot.signal, arrival.signal]);
-  const claim = await claimOrAbort(shell, arrival, signal);
+  // A sub-agent that runs here holds its session's claim for longer than a turn.
+  const held = shell.runs.live(arrival.key)?.claim;
+  const claim = signal.aborted ? undefined : (held ?? (await claimOrAbort(shell, arrival, signal)));
   // Stopped while it waited: it is kept, and ends without the model being called.
   if (claim === undefined) return abandon(shell, arrival, slot);
   try {
     // Whoever held the claim until now may be another process, to which the platform sent the same message.
-    const current = await shell.ledger.open(key);
+    const current = await recordFor(shell, arrival);
+    if (current === undefined) return gone(arrival);
     // No turn of the session runs now, so what is open was left by a process that died.
     if (current.openTurns.length > 0) await endInterrupted(shell, current, claim);
     const seenNow = seenBefore(current, arrival);
     if (seenNow !== undefined) return await answerDuplicate(shell, current, seenNow);
     return await new Turn(shell, arrival, slot, claim, AbortSignal.any([signal, claim.signal])).run();
   } finally {
-    await claim.release();
+    if (claim !== held) await claim.release();
   }
+}
+
+// A person's message makes its session. Another session's was accepted by one that is not there any more.
+function recordFor(shell: Shell, { key, line }: Arrival): Promise<SessionRecord | undefined> {
+  return line.provenance === undefined ? shell.ledger.open(key) : shell.ledger.read(key);
+}
+
+function gone({ key }: Arrival): TurnOutcome {
+  return { status: "aborted", key, partial: "" };
 }
 
 function whyUnanswered(
   shell: Shell,
-  { key, message }: Arrival,
+  { key, place }: Arrival,
   record: SessionRecord,
 ): "not-mentioned" | "send-policy" | undefined {
-  const { chatType, channel } = message.address;
-  if (!isActivated({ chatType, mentioned: message.mentioned }, record.state.activationMode)) return "not-mentioned";
+  if (place === undefined) return undefined;
+  const { chatType, channel, mentioned } = place;
+  if (!isActivated({ chatType, mentioned }, record.state.activationMode)) return "not-mentioned";
   return maySend({ channel, chatType }, key, shell.config.session.sendPolicy) ? undefined : "send-policy";
 }
 
@@ -60,7 +73,6 @@ async function note(
 }
 
 async function claimOrAbort(shell: Shell, { key }: Arrival, signal: AbortSignal): Promise<Claim | undefined> {
-  if (signal.aborted) return undefined;
   try {
     return await shell.ledger.storage.claim(key, { signal });
   } catch (error) {

@@ -1,4 +1,5 @@
 import { isMessageEntry, type TurnEntry } from "../core/entry.js";
+import type { SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import type { Claim } from "../storage/storage.js";
 import type { NewEntry } from "./ledger.js";
@@ -45,18 +46,23 @@ const HOLDER_IS_ALIVE_MS = 1_000;
  */
 export async function settleInterrupted(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
   if (record.openTurns.length === 0 || shell.queue.busy(record.key)) return [];
-  const enough = AbortSignal.timeout(HOLDER_IS_ALIVE_MS);
-  let claim: Claim;
-  try {
-    claim = await shell.ledger.storage.claim(record.key, { signal: enough });
-  } catch (error) {
-    if (enough.aborted && error === enough.reason) return [];
-    throw error;
-  }
+  const claim = await claimOfTheDead(shell, record.key);
+  if (claim === undefined) return [];
   try {
     return await endInterrupted(shell, record, claim);
   } finally {
     await claim.release();
+  }
+}
+
+/** The claim of a session, when nobody alive has it. */
+export async function claimOfTheDead(shell: Shell, key: SessionKey): Promise<Claim | undefined> {
+  const enough = AbortSignal.timeout(HOLDER_IS_ALIVE_MS);
+  try {
+    return await shell.ledger.storage.claim(key, { signal: enough });
+  } catch (error) {
+    if (enough.aborted && error === enough.reason) return undefined;
+    throw error;
   }
 }
 
@@ -70,7 +76,7 @@ export async function endInterrupted(shell: Shell, record: SessionRecord, claim:
       open = current.uuid === uuid ? record.openTurns.filter((turn) => current.openTurns.includes(turn)) : [];
       return open.length === 0 ? undefined : interruptedEntries(open);
     },
-    claim,
+    { claim },
   );
   return reportInterrupted(shell, settled.record, open);
 }

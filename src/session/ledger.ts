@@ -52,6 +52,11 @@ export class Ledger {
     return this.#sources.newEntryId();
   }
 
+  /** The id of a sub-agent: short enough to be copied by a model, and not to be guessed. */
+  newSubagentId(): string {
+    return this.#sources.newUuid().replaceAll("-", "").slice(0, 16);
+  }
+
   /** The record of an existing session. */
   async read(key: SessionKey): Promise<SessionRecord | undefined> {
     const record = await this.storage.read(key);
@@ -66,20 +71,22 @@ export class Ledger {
 
   /**
    * Appends what `decide` returns; `undefined` writes nothing. `decide` sees the record as it is at that moment and may run
-   * more than once. The session is made when there is none.
+   * more than once. The session is made when there is none, as one that `ancestors` have spawned.
    */
   async append(
     key: SessionKey,
     decide: (record: SessionRecord) => readonly NewEntry[] | undefined,
-    claim?: Claim,
+    options: { claim?: Claim | undefined; ancestors?: readonly SessionKey[] | undefined } = {},
   ): Promise<Appended> {
+    const { claim, ancestors = [] } = options;
     let appended: TranscriptEntry[] = [];
     let created = false;
     let unchanged: SessionRecord | undefined;
     const written = await this.storage.update(
       key,
       appendingUpdater((current) => {
-        const record = current ?? initialRecord({ key, uuid: this.#sources.newUuid(), created: this.#now() });
+        const record =
+          current ?? initialRecord({ key, uuid: this.#sources.newUuid(), created: this.#now(), ancestors });
         const entries = decide(record);
         created = current === undefined;
         appended = (entries ?? []).map((entry) => this.#complete(entry));

@@ -1,66 +1,42 @@
 import { randomFillSync, randomUUID } from "node:crypto";
 import { monotonicFactory } from "ulid";
 import type { Address } from "../core/address.js";
-import { formatAddress } from "../core/address.js";
-import { defaultAgentId, parseConfig, type SessionsConfig, type SessionsConfigInput } from "../core/config.js";
+import { defaultAgentId, parseConfig } from "../core/config.js";
 import { compileScopePolicy } from "../core/dm-scope.js";
 import type { MessageEntry } from "../core/entry.js";
 import { checkInbound, type InboundMessage } from "../core/inbound.js";
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { ClosedError } from "../errors.js";
-import type { Durability } from "../storage/jsonl/durability.js";
 import { JsonlStorage } from "../storage/jsonl/jsonl-storage.js";
-import type { ListQuery, SessionStorage } from "../storage/storage.js";
+import type { ListQuery } from "../storage/storage.js";
 import { loadTokenCounter } from "../tokens/tiktoken.js";
 import { commandOf, runCommand } from "./commands.js";
 import { Compactions } from "./compaction/compactions.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
-import { type Authorize, type ChannelHooks, type Clock, type Logger, type ProviderHooks, SILENT } from "./hooks.js";
-import { takeIn } from "./intake.js";
+import { SILENT } from "./hooks.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { deferred } from "./iterate.js";
 import { Ledger } from "./ledger.js";
+import { checkOptions, type SessionManagerOptions } from "./manager-options.js";
 import type { TurnOutcome } from "./outcome.js";
 import { ModelWindows } from "./prompt/model-windows.js";
 import { TokenGauge } from "./prompt/token-gauge.js";
+import { arrivalOf, receive } from "./receive.js";
+import { killSubagent, killSubagents } from "./runs/kill.js";
+import { settleSubagents } from "./runs/orphans.js";
+import { type RunReport, readRun } from "./runs/run-report.js";
+import { Runs } from "./runs/runs.js";
+import { SendRate } from "./runs/send-rate.js";
+import { Slots } from "./runs/slots.js";
+import { type Subagent, subagentsOf } from "./runs/subagents.js";
+import { takeUp } from "./runs/take-up.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
-import type { Arrival, Shell } from "./shell.js";
+import type { Shell } from "./shell.js";
+import { keepShell } from "./shells.js";
+import { toolsFor } from "./tools/toolset.js";
 import { TurnQueue } from "./turn-queue.js";
-
-export interface SessionManagerOptions {
-  /** Where the sessions are kept: short for `storage: new JsonlStorage({ dir, durability })`. */
-  dir?: string | undefined;
-  /** What an acknowledged message survives; see `JsonlStorage`. Default `always`. */
-  durability?: Durability | undefined;
-  /** Another place to keep them. This or `dir`. */
-  storage?: SessionStorage | undefined;
-  /** Settings in the shape of `openclaw.json`; see `parseConfig`. Default: none, so every default. */
-  config?: SessionsConfig | SessionsConfigInput | undefined;
-  /** Calls the model. Without it a message that asks for an answer fails; reading, listing and commands work. */
-  provider?: ProviderHooks | undefined;
-  /** Sends replies, by channel. A channel that is not here is the host's to serve, from the outcome of `handle`. */
-  channels?: Readonly<Record<string, ChannelHooks>> | undefined;
-  /** Who may give commands in a group. Default: everyone `/status` and `/help`, nobody anything else. */
-  authorize?: Authorize | undefined;
-  /** Default `Date`. */
-  clock?: Clock | undefined;
-  /** Default: silent. */
-  logger?: Logger | undefined;
-}
-
-const OPTIONS = new Set([
-  "dir",
-  "durability",
-  "storage",
-  "config",
-  "provider",
-  "channels",
-  "authorize",
-  "clock",
-  "logger",
-]);
 
 /**
  * Takes messages in and sends replies back: each in its own conversation, stored before the model is called.
@@ -101,7 +77,13 @@ export class SessionManager implements AsyncDisposable {
       provider: options.provider,
       channels: options.channels ?? {},
       authorize: options.authorize,
+      runs: new Runs(
+        new Slots(config.agents.defaults.subagents.maxConcurrent),
+        new SendRate(clock, config.tools.sessions.maxSendsPerMinute),
+      ),
+      tools: (user) => toolsFor(this.#shell, user),
     };
+    keepShell(this, this.#shell);
   }
 
   /**
@@ -116,20 +98,12 @@ export class SessionManager implements AsyncDisposable {
    */
   async handle(inbound: InboundMessage, options: { signal?: AbortSignal | undefined } = {}): Promise<TurnOutcome> {
     this.#assertOpen("handle");
-    const { scope, queue, clock } = this.#shell;
+    const { scope, clock } = this.#shell;
     const message = checkInbound(inbound, scope, clock.now());
-    const { key, address } = message;
-    const arrival: Arrival = {
-      key,
-      agentId: address.agentId,
-      address: formatAddress(address),
-      message,
-      signal: options.signal,
-    };
+    const arrival = arrivalOf(message, options.signal);
     const command = commandOf(this.#shell, arrival);
     if (command !== undefined) return runCommand(this.#shell, arrival, command);
-    const asksForAnswer = address.chatType === "dm" || message.mentioned;
-    return queue.run(key, asksForAnswer, (slot) => takeIn(this.#shell, arrival, slot));
+    return receive(this.#shell, arrival);
   }
 
   /** The session an address belongs to. @throws InvalidSessionKeyError */
@@ -147,6 +121,7 @@ export class SessionManager implements AsyncDisposable {
     const key = typeof target === "string" ? checkedKey(target) : this.resolve(target);
     const record = await this.#shell.ledger.open(key);
     await settleInterrupted(this.#shell, record);
+    await settleSubagents(this.#shell, record, { once: true });
     return new Session(this.#shell, record);
   }
 
@@ -191,8 +166,12 @@ export class SessionManager implements AsyncDisposable {
   async purge(key: SessionKey | string): Promise<boolean> {
     this.#assertOpen("purge");
     const checked = checkedKey(key);
-    const { queue, ledger } = this.#shell;
+    const { queue, ledger, runs } = this.#shell;
+    // What it has spawned works for nobody any more; as a sub-agent it has an end, with its parent.
+    const stopped = [...runs.stopChildren(checked), runs.live(checked)];
+    runs.live(checked)?.stop("killed");
     queue.inLine(checked).stop();
+    await Promise.allSettled(stopped.map((run) => run?.ended));
     return queue.run(checked, false, () => ledger.storage.delete(checked));
   }
 
@@ -205,8 +184,48 @@ export class SessionManager implements AsyncDisposable {
     const found: InterruptedTurn[] = [];
     for await (const record of this.#shell.ledger.storage.list()) {
       found.push(...(await settleInterrupted(this.#shell, record)));
+      await settleSubagents(this.#shell, record);
+      await takeUp(this.#shell, record);
     }
     return found;
+  }
+
+  /**
+   * The sub-agents a session has spawned, oldest first, also those that have ended or been deleted; none for a session that does not
+   * exist.
+   * @throws InvalidSessionKeyError
+   */
+  async subagents(key: SessionKey | string): Promise<Subagent[]> {
+    this.#assertOpen("subagents");
+    const record = await this.#shell.ledger.read(checkedKey(key));
+    return record === undefined ? [] : subagentsOf(this.#shell, record);
+  }
+
+  /**
+   * Stops a sub-agent and everything it has spawned; resolves when its end is stored. One that runs in another process ends in the
+   * transcripts, and what it still says is not used.
+   * @returns whether it was alive.
+   */
+  async killSubagent(key: SessionKey | string): Promise<boolean> {
+    this.#assertOpen("killSubagent");
+    return killSubagent(this.#shell, checkedKey(key));
+  }
+
+  /** Stops all sub-agents of a session, and everything they have spawned. @returns how many of its own were alive. */
+  async killSubagents(parent: SessionKey | string): Promise<number> {
+    this.#assertOpen("killSubagents");
+    const record = await this.#shell.ledger.read(checkedKey(parent));
+    return record === undefined ? 0 : killSubagents(this.#shell, record);
+  }
+
+  /**
+   * What became of a message that was sent to a session by another, or of a sub-agent's task. `runId` is what `sessions_send` and
+   * `sessions_spawn` return. `undefined` when the session has none of that id.
+   */
+  async run(key: SessionKey | string, runId: string): Promise<RunReport | undefined> {
+    this.#assertOpen("run");
+    const record = await this.#shell.ledger.read(checkedKey(key));
+    return record === undefined ? undefined : readRun(this.#shell, record, runId);
   }
 
   /** Calls `listener` at each event of that name, until the function returned is called. */
@@ -218,6 +237,7 @@ export class SessionManager implements AsyncDisposable {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#shell.queue.close();
+      await this.#shell.runs.settled();
       await this.#shell.compactions.settled();
       await this.#shell.ledger.storage.close();
     })();
@@ -251,37 +271,6 @@ function drawRandom(): () => number {
 function checkedKey(key: string): SessionKey {
   parseSessionKey(key);
   return key as SessionKey;
-}
-
-function checkOptions(options: SessionManagerOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError("new SessionManager(options) needs an object.");
-  const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
-  if (unknown !== undefined)
-    throw new TypeError(`SessionManager has no option "${unknown}"; it has ${[...OPTIONS].join(", ")}.`);
-  const { dir, storage, durability, provider, channels, authorize, logger } = options;
-  if ((dir === undefined) === (storage === undefined)) {
-    throw new TypeError("Give SessionManager either dir, a directory to keep the sessions in, or storage.");
-  }
-  if (storage !== undefined && durability !== undefined)
-    throw new TypeError("durability goes with dir; a storage has its own.");
-  if (provider !== undefined && typeof provider.generate !== "function")
-    throw new TypeError("provider needs generate(request).");
-  for (const hook of ["resolveModel", "contextWindow", "countTokens"] as const) {
-    if (provider?.[hook] !== undefined && typeof provider[hook] !== "function")
-      throw new TypeError(`provider.${hook} must be a function.`);
-  }
-  if (provider?.overflowPatterns !== undefined && !Array.isArray(provider.overflowPatterns))
-    throw new TypeError("provider.overflowPatterns must be an array of { code?, text? }.");
-  if (authorize !== undefined && typeof authorize !== "function") throw new TypeError("authorize must be a function.");
-  if (channels instanceof Map) throw new TypeError("channels is an object of hooks by channel name, not a Map.");
-  for (const level of ["debug", "info", "warn", "error"] as const) {
-    if (logger !== undefined && typeof logger?.[level] !== "function")
-      throw new TypeError(`logger needs ${level}(facts, message).`);
-  }
-  for (const [name, hooks] of Object.entries(channels ?? {})) {
-    if (typeof hooks?.deliver !== "function") throw new TypeError(`channels.${name} needs deliver(delivery).`);
-  }
 }
 
 function checkQuery({ limit, activeSince }: ListQuery): void {

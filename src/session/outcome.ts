@@ -59,6 +59,11 @@ export function storedOutcome(key: SessionKey, entries: readonly TranscriptEntry
   return undefined;
 }
 
+/** Where the message of another session stands, once its turn has begun. */
+export function messageOf(entries: readonly TranscriptEntry[], run: string): number {
+  return entries.findIndex((entry) => isMessageEntry(entry) && entry.provenance?.run === run);
+}
+
 // What came of a compaction was not known yet when the command was noted down.
 function commandReply({ id, reply }: CommandEntry, later: readonly TranscriptEntry[]): string {
   const compaction = later.find((entry) => isEntryOf(entry, "compaction") && entry.of === id);

@@ -1,21 +1,35 @@
-import type { SeenMessage, SessionRecord } from "../core/record.js";
-import { storedOutcome, type TurnOutcome } from "./outcome.js";
+import type { SessionRecord } from "../core/record.js";
+import { messageOf, storedOutcome, type TurnOutcome } from "./outcome.js";
 import type { Arrival, Shell } from "./shell.js";
 
-/** The earlier delivery of the same platform message: same id, from the same chat on the same account. */
-export function seenBefore(record: SessionRecord, { address, message }: Arrival): SeenMessage | undefined {
-  if (message.messageId === undefined) return undefined;
-  return record.recentMessages.find((seen) => seen.messageId === message.messageId && seen.address === address);
+/** What has been dealt with already: a message of a platform, or of another session. */
+interface Seen {
+  /** The entry that says so. */
+  id: string;
+  messageId?: string;
+}
+
+/**
+ * The earlier delivery of the same platform message: same id, from the same chat on the same account. A message of another
+ * session has been dealt with when it does not wait any more.
+ */
+export function seenBefore(record: SessionRecord, { line }: Arrival): Seen | undefined {
+  const { provenance, messageId, address } = line;
+  if (provenance !== undefined) return record.waiting.includes(provenance.run) ? undefined : { id: provenance.run };
+  if (messageId === undefined) return undefined;
+  return record.recentMessages.find((seen) => seen.messageId === messageId && seen.address === address);
 }
 
 /** Answers a redelivery with what the first delivery came to. */
 export async function answerDuplicate(
   shell: Shell,
   record: SessionRecord,
-  seen: SeenMessage,
+  { id, messageId }: Seen,
 ): Promise<TurnOutcome & { status: "duplicate" }> {
   const { key, uuid } = record;
-  const outcome = storedOutcome(key, (await shell.ledger.from(record, seen.id)) ?? []);
-  shell.events.emit("message.duplicate", { key, uuid, messageId: seen.messageId });
+  const entries = (await shell.ledger.from(record, id)) ?? [];
+  const at = messageOf(entries, id);
+  const outcome = storedOutcome(key, entries.slice(Math.max(0, at)));
+  if (messageId !== undefined) shell.events.emit("message.duplicate", { key, uuid, messageId });
   return { status: "duplicate", key, ...(outcome === undefined ? {} : { outcome }) };
 }

@@ -1,5 +1,6 @@
 import { agentModel } from "../core/config.js";
 import { isMessageEntry, type MessageEntry, type TurnEntry } from "../core/entry.js";
+import { NO_CAUSE } from "../core/hops.js";
 import { parseSessionKey } from "../core/key.js";
 import { type Message, saysNothing, type Usage } from "../core/message.js";
 import { isContextOverflow, isPayloadTooLarge } from "../core/overflow.js";
@@ -17,16 +18,8 @@ import type { Arrival, Shell } from "./shell.js";
 import type { Slot } from "./turn-queue.js";
 
 /** The line a message becomes. */
-export function userEntry({ message, address }: Arrival, slot: Slot): NewEntry<MessageEntry> {
-  return {
-    role: "user",
-    content: message.content,
-    timestamp: message.timestamp,
-    ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
-    ...(message.sender === undefined ? {} : { sender: message.sender }),
-    address,
-    ...(slot.cleared ? { cleared: true as const } : {}),
-  };
+export function userEntry({ line }: Arrival, slot: Slot): NewEntry<MessageEntry> {
+  return { role: "user", ...line, ...(slot.cleared ? { cleared: true as const } : {}) };
 }
 
 /** One message from its first line on disk to the delivery of its answer. */
@@ -61,8 +54,9 @@ export class Turn {
       await this.#fail(error);
       throw error;
     }
-    if (outcome.status === "replied") {
-      await deliver(this.#shell, this.#arrival, { ...this.#place(), text: outcome.text }, this.#signal);
+    const { key, replyTo } = this.#arrival;
+    if (outcome.status === "replied" && replyTo !== undefined) {
+      await deliver(this.#shell, { key, replyTo }, { ...this.#place(), text: outcome.text }, this.#signal);
     }
     return outcome;
   }
@@ -70,10 +64,15 @@ export class Turn {
   // The message is on disk before the model is called.
   async #begin(): Promise<void> {
     const model = agentModel(this.#shell.config, this.#arrival.agentId) ?? null;
-    const { record, appended } = await this.#append((current) => [
-      ...(current.state.model === model ? [] : [{ type: "state" as const, patch: { model } }]),
-      { ...userEntry(this.#arrival, this.#slot), turn: true },
-    ]);
+    const { provenance } = this.#arrival.line;
+    const { record, appended } = await this.#append((current) => {
+      // Its session was removed in this moment; it must not begin another.
+      if (provenance !== undefined && !current.waiting.includes(provenance.run)) throw this.#lost();
+      return [
+        ...(current.state.model === model ? [] : [{ type: "state" as const, patch: { model } }]),
+        { ...userEntry(this.#arrival, this.#slot), turn: true },
+      ];
+    });
     this.#begun = record;
     this.#user = appended.at(-1) as MessageEntry;
     if (parseSessionKey(record.key).kind === "main") this.#shell.shared.notice(record);
@@ -109,12 +108,16 @@ export class Turn {
     messages: readonly Message[],
     isTruncated: (usage: Usage | undefined) => boolean | Promise<boolean>,
   ): Promise<Generation> {
-    const { key, agentId } = this.#arrival;
+    const { key, agentId, line, replyTo } = this.#arrival;
     const { events, logger } = this.#shell;
     const { uuid } = this.#begun;
+    const { hops, chain } = line.provenance ?? NO_CAUSE;
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.#signal, ended.signal]);
+    const tools = this.#shell.tools({ key, turn: { cause: { hops, chain }, signal, replyTo } });
     return generate({
       provider,
-      request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, signal: this.#signal },
+      request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, tools, signal: this.#signal },
       onText: (text) => events.emit("turn.text", { ...this.#about(), text }),
       store: (step, usage) =>
         this.#inOrder(async () => {
@@ -122,7 +125,8 @@ export class Turn {
           await this.#store([{ ...step, ...(usage === undefined ? {} : { usage, ...truncated }) }]);
         }),
       onLateFailure: () => logger.debug({ key }, "the provider failed after its turn was stopped"),
-    });
+      // A tool that is called by what is still running of the provider does nothing any more.
+    }).finally(() => ended.abort());
   }
 
   // Steps are stored in the order in which they were recorded, whoever waits for what.
@@ -218,7 +222,7 @@ export class Turn {
         if (begun !== undefined && record.uuid !== begun.uuid) throw this.#lost();
         return decide(record);
       },
-      this.#claim,
+      { claim: this.#claim },
     );
   }
 

@@ -28,6 +28,9 @@ export function hasRecordFacts(value: unknown): value is Omit<SessionRecord, "ke
     isCount(value.compactions) &&
     isFlush(value.memoryFlush) &&
     isUsage(value.usageTotal) &&
+    isTexts(value.waiting) &&
+    Array.isArray(value.subagents) &&
+    value.subagents.every(isLive) &&
     isTexts(value.sharedBy)
   );
 }
@@ -59,6 +62,10 @@ function isFlush(value: unknown): boolean {
 function isUsage(value: unknown): boolean {
   if (!isObject(value)) return false;
   return [value.input, value.output, value.cacheRead, value.cacheWrite].every(Number.isFinite);
+}
+
+function isLive(value: unknown): boolean {
+  return isObject(value) && areTexts([value.key, value.run, value.mode]);
 }
 
 function isSeen(value: unknown): boolean {

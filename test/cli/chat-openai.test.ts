@@ -18,6 +18,7 @@ function request(messages: Message[], more: Partial<GenerateRequest> = {}): Gene
     agentId: "main",
     model: undefined,
     messages,
+    tools: [],
     signal: new AbortController().signal,
     emit: () => undefined,
     record: async () => undefined,

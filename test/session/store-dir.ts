@@ -66,24 +66,38 @@ export function mortalClaims(storage: SessionStorage): Pick<SessionStorage, "cla
   };
 }
 
+/** A storage whose process can die: from then on it writes nothing, and what it has claimed is free. */
+export function mortalStorage(dir: string): { storage: SessionStorage; die(): Promise<void> } {
+  const inner = new JsonlStorage({ dir });
+  // Not the dead one's doing: it would write to the directory again after the test has removed it.
+  onTestFinished(() => inner.close());
+  const { claim, die } = mortalClaims(inner);
+  let dead = false;
+  const never = () => new Promise<never>(() => {});
+  const storage: SessionStorage = {
+    read: (key) => (dead ? never() : inner.read(key)),
+    update: (...args) => (dead ? never() : inner.update(...args)),
+    claim: (...args) => (dead ? never() : claim(...args)),
+    delete: (key) => (dead ? never() : inner.delete(key)),
+    list: (query) => inner.list(query),
+    entries: (uuid, range) => inner.entries(uuid, range),
+    close: () => inner.close(),
+  };
+  return {
+    storage,
+    die: async () => {
+      dead = true;
+      await die();
+    },
+  };
+}
+
 /**
  * Leaves messages in the middle of their turns, as a process does that dies while the model thinks: the manager that took
  * them in is never closed.
  */
 export async function leaveUnanswered(dir: string, ...messages: InboundMessage[]): Promise<void> {
-  const inner = new JsonlStorage({ dir });
-  // Not the dead one's doing: it would write to the directory again after the test has removed it.
-  onTestFinished(() => inner.close());
-  const { claim, die } = mortalClaims(inner);
-  const storage: SessionStorage = {
-    read: (key) => inner.read(key),
-    update: (...args) => inner.update(...args),
-    claim,
-    delete: (key) => inner.delete(key),
-    list: (query) => inner.list(query),
-    entries: (uuid, range) => inner.entries(uuid, range),
-    close: () => inner.close(),
-  };
+  const { storage, die } = mortalStorage(dir);
   const host = new SessionManager({ storage, provider: { generate: () => new Promise<never>(() => {}) } });
   let running = 0;
   await new Promise<void>((resolve) => {

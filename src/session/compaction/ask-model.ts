@@ -45,6 +45,7 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
       agentId: parseSessionKey(key).agentId,
       model,
       messages,
+      tools: [],
       ...(instructions === undefined ? {} : { instructions }),
       signal: AbortSignal.any([signal, late]),
     },

@@ -1,6 +1,6 @@
 import { type CompactionPolicy, compactionThresholds } from "../../core/compaction-policy.js";
 import { agentCompaction, agentModel } from "../../core/config.js";
-import { buildContext, type Context, type ContextOptions, headOf } from "../../core/context.js";
+import { buildContext, type Context, type ContextOptions, headOf, namedAt } from "../../core/context.js";
 import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry } from "../../core/entry.js";
 import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
@@ -47,8 +47,8 @@ function resultLimit(contextWindow: number, policy: CompactionPolicy): number {
 /** What the model gets to see. */
 export function contextOf({ record, entries, counted }: Prompt, options: ContextOptions = {}): Context {
   const { nameSenders, maxResultCharacters } = counted;
-  const { state, openTurns } = record;
-  return buildContext(entries, { nameSenders, maxResultCharacters, state, openTurns, ...options });
+  const { state, openTurns, subagents } = record;
+  return buildContext(entries, { nameSenders, maxResultCharacters, state, openTurns, subagents, ...options });
 }
 
 /** How large it is. Where it cannot be more than `enough`, nothing is counted. */
@@ -69,10 +69,11 @@ export async function promptSize(shell: Shell, prompt: Prompt, enough?: number):
 /** What stands for the messages that have left takes. */
 export async function headSize(
   shell: Shell,
-  { counted, entries }: Prompt,
+  { record, counted, entries }: Prompt,
 ): Promise<{ tokens: number; source: "estimate" }> {
+  const head = headOf({ ...windowOf(entries), subagents: namedAt(entries, record.subagents) });
   let tokens = 0;
-  for (const message of headOf(windowOf(entries))) tokens += await shell.gauge.size(message, counted);
+  for (const message of head) tokens += await shell.gauge.size(message, counted);
   return { tokens, source: "estimate" };
 }
 

@@ -52,8 +52,8 @@ export class TokenGauge {
   most(messages: readonly MessageEntry[], as: Counted, enough = 0): number | undefined {
     if (this.#provider?.countTokens !== undefined) return undefined;
     let rough = 0;
-    for (const { content, sender } of messages) {
-      if (typeof content !== "string") rough = Number.POSITIVE_INFINITY;
+    for (const { content, sender, provenance } of messages) {
+      if (typeof content !== "string" || provenance !== undefined) rough = Number.POSITIVE_INFINITY;
       else rough += BYTES_OF_A_UNIT * (content.length + (sender === undefined ? 0 : LONGEST_NAME)) + FRAME;
       if (rough > enough) break;
     }

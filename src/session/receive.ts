@@ -1,0 +1,39 @@
+import { formatAddress } from "../core/address.js";
+import type { CheckedInbound } from "../core/inbound.js";
+import { takeIn } from "./intake.js";
+import type { TurnOutcome } from "./outcome.js";
+import { settleSubagents } from "./runs/orphans.js";
+import { takeUp } from "./runs/take-up.js";
+import type { InboundArrival, Shell } from "./shell.js";
+
+/** What is dealt with when a person's message has been taken in. */
+export function arrivalOf(message: CheckedInbound, signal: AbortSignal | undefined): InboundArrival {
+  const { key, content, timestamp, messageId, sender, mentioned, route } = message;
+  const { agentId, channel, chatType } = message.address;
+  const address = formatAddress(message.address);
+  const line = {
+    content,
+    timestamp,
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(sender === undefined ? {} : { sender }),
+    address,
+  };
+  const place = { channel, chatType, mentioned };
+  return { key, agentId, line, place, replyTo: { channel, route, messageId }, message, address, signal };
+}
+
+/** Deals with a person's message when its turn comes. */
+export function receive(shell: Shell, arrival: InboundArrival): Promise<TurnOutcome> {
+  const { key, place } = arrival;
+  const asksForAnswer = place?.chatType === "dm" || place?.mentioned === true;
+  return shell.queue.run(key, asksForAnswer, async (slot) => {
+    // What a process that died has left is told before the first message is answered, and carried on behind it.
+    const left = shell.runs.isFirst(key) ? await shell.ledger.read(key) : undefined;
+    if (left !== undefined) await settleSubagents(shell, left, { once: true });
+    try {
+      return await takeIn(shell, arrival, slot);
+    } finally {
+      if (left !== undefined) await takeUp(shell, left);
+    }
+  });
+}

@@ -1,0 +1,91 @@
+import type { MessageEntry, Provenance, RunEntry, SpawnEndEntry, SpawnEntry, SubagentEnd } from "../../core/entry.js";
+import type { Cause } from "../../core/hops.js";
+import type { SessionKey } from "../../core/key.js";
+import type { Usage } from "../../core/message.js";
+import type { LiveSubagent } from "../../core/runs.js";
+import type { NewEntry } from "../ledger.js";
+import type { Shell } from "../shell.js";
+import { runEntry } from "./cause-run.js";
+
+/** A sub-agent, as its parent knows it. */
+export interface SubagentTask {
+  key: SessionKey;
+  run: string;
+  parent: { key: SessionKey; uuid: string };
+  mode: SpawnEntry["mode"];
+  label: string | undefined;
+  /** What led to the turn that spawned it, and what it was told of that. */
+  cause: Cause;
+  hops: number;
+}
+
+/** What became of a sub-agent. */
+export interface SubagentResult {
+  status: SubagentEnd;
+  /** Its last words. */
+  text?: string;
+  /** The code of what failed. */
+  code?: string;
+}
+
+/** The message by which a parent is told, and that it is to answer. */
+export type Announcement = NewEntry<RunEntry>;
+
+/**
+ * Stores the end of a sub-agent with its parent, and with it what the parent is told: in one piece, and only once whoever ends it. One
+ * that its parent has waited for has been answered to already.
+ * @returns what the parent is to answer, if anything.
+ */
+export async function endSubagent(
+  shell: Shell,
+  task: SubagentTask,
+  result: SubagentResult,
+): Promise<Announcement | undefined> {
+  const { key, run, parent } = task;
+  const { ledger, events } = shell;
+  const { status, code } = result;
+  const child = await ledger.read(key);
+  const announcement = runEntry(ledger.newEntryId(), toldOf(task, result));
+  const { appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
+    const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
+    if (live === undefined) return undefined;
+    const end: NewEntry<SpawnEndEntry> = {
+      type: "spawn-end",
+      child: key,
+      run,
+      status,
+      ...(code === undefined ? {} : { error: { code } }),
+      ...spent(child?.usageTotal),
+    };
+    return [end, ...telling(live, status, announcement)];
+  });
+  if (appended.length === 0) return undefined;
+  events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
+  return appended.some(({ id }) => id === announcement.id) ? announcement : undefined;
+}
+
+function spent(usage: Required<Usage> | undefined): { usage?: Usage } {
+  return usage === undefined || Object.values(usage).every((tokens) => tokens === 0) ? {} : { usage };
+}
+
+function toldOf(
+  { key: from, label, cause, hops }: SubagentTask,
+  { status, text, code }: SubagentResult,
+): { content: string; provenance: Omit<Provenance, "run"> } {
+  const named = label === undefined ? {} : { label };
+  const provenance = { kind: "sub-agent" as const, from, hops: hops + 1, chain: [...cause.chain], status, ...named };
+  return { content: text ?? (code === undefined ? "" : `Error: ${code}`), provenance };
+}
+
+function telling(
+  { mode, cleared }: LiveSubagent,
+  status: SubagentEnd,
+  announcement: Announcement,
+): NewEntry<RunEntry | MessageEntry>[] {
+  if (mode === "run" && status !== "orphaned") return [];
+  const { content, provenance } = announcement;
+  const message: NewEntry<MessageEntry> = { role: "user", content, provenance };
+  if (cleared) return [{ ...message, cleared: true }];
+  // Nobody asks for an answer to what was stopped: it is told with the next one.
+  return status === "killed" || status === "orphaned" ? [message] : [announcement];
+}

@@ -1,0 +1,35 @@
+import { isEntryOf } from "../../core/entry.js";
+import type { SessionRecord } from "../../core/record.js";
+import { isSessionError } from "../../errors.js";
+import type { Shell } from "../shell.js";
+import { startRun } from "./cause-run.js";
+
+/**
+ * Puts in line what a session was sent, accepted and has not begun: by a process that died, or by one that lives and will find it
+ * done. Who has the claim when its turn comes runs it, and nobody else.
+ */
+export async function takeUp(shell: Shell, record: SessionRecord): Promise<void> {
+  if (shell.provider === undefined) return;
+  for (const run of record.waiting) {
+    if (shell.runs.isAccepted(run)) continue;
+    try {
+      await takeUpOne(shell, record, run);
+    } catch (error) {
+      const code = isSessionError(error) ? error.code : "STORAGE";
+      shell.logger.warn({ key: record.key, run, code }, "a message that waits for a session could not be taken up");
+    }
+  }
+}
+
+async function takeUpOne(shell: Shell, record: SessionRecord, run: string): Promise<void> {
+  const [entry] = (await shell.ledger.from(record, run)) ?? [];
+  if (shell.runs.isAccepted(run)) return;
+  if (entry === undefined || !isEntryOf(entry, "run")) {
+    // Its line is damaged and set aside. What cannot be run must not wait for ever.
+    await shell.ledger.append(record.key, ({ uuid, waiting }) =>
+      uuid === record.uuid && waiting.includes(run) ? [{ type: "turn", of: run, status: "interrupted" }] : undefined,
+    );
+  } else if (entry.provenance.kind !== "task") {
+    startRun(shell, { key: record.key, entry });
+  }
+}

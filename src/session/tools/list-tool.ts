@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { agentModel } from "../../core/config.js";
+import { parseSessionKey } from "../../core/key.js";
+import type { SessionRecord } from "../../core/record.js";
+import { effectiveModel } from "../../core/state.js";
+import type { Shell, ToolUser } from "../shell.js";
+import { Guard } from "./guard.js";
+import { lastMessages } from "./history-page.js";
+import { viewMessages } from "./history-view.js";
+import { type JsonObject, makeTool, type SessionTool } from "./session-tool.js";
+
+const KINDS = ["main", "dm", "group", "subagent"] as const;
+
+const input = z.strictObject({
+  kinds: z.array(z.enum(KINDS)).optional().describe("Only sessions of these kinds."),
+  limit: z.int().min(1).max(200).optional().describe("At most so many, the latest active first. Default 50."),
+  activeMinutes: z
+    .number()
+    .positive()
+    .max(5_256_000)
+    .optional()
+    .describe("Only those active in the last so many minutes."),
+  messageLimit: z.int().min(0).max(20).optional().describe("Also the last so many messages of each. Default 0."),
+});
+
+// What the last messages of all listed sessions may take together.
+const MOST_BYTES = 65_536;
+
+export function listTool(shell: Shell, user: ToolUser): SessionTool {
+  const guard = new Guard(shell, user, "sessions_list");
+  return makeTool(
+    {
+      name: "sessions_list",
+      description:
+        "Lists the sessions (conversations) within your reach, your own included: key, kind, when they were last active, how many messages they have. " +
+        "Use a key from here with sessions_history, sessions_send and session_status.",
+      input,
+      async run({ kinds = KINDS, limit = 50, activeMinutes, messageLimit = 0 }) {
+        const requester = await guard.requester();
+        const activeSince = activeMinutes === undefined ? undefined : shell.clock.now() - activeMinutes * 60_000;
+        const found: SessionRecord[] = [];
+        let more = false;
+        // The limit counts what may be seen: else it would tell how many others there are.
+        for await (const record of shell.ledger.storage.list({ activeSince })) {
+          if (!kinds.includes(parseSessionKey(record.key).kind) || !guard.access(requester, record).allowed) continue;
+          more = found.length === limit;
+          if (more) break;
+          found.push(record);
+          guard.allowed(record.key);
+        }
+        const sessions: JsonObject[] = [];
+        for (const record of found) sessions.push(await describe(shell, record, messageLimit, found.length));
+        return { count: sessions.length, sessions, ...(more ? { more } : {}) };
+      },
+    },
+    user.turn?.signal,
+  );
+}
+
+async function describe(shell: Shell, record: SessionRecord, messageLimit: number, of: number): Promise<JsonObject> {
+  const { key, lastActive, messageCount, state } = record;
+  const { kind, agentId } = parseSessionKey(key);
+  const model = effectiveModel(state, agentModel(shell.config, agentId));
+  const about = { key, kind, lastActive, messageCount, ...(model === undefined ? {} : { model }) };
+  if (messageLimit === 0) return about;
+  const page = await lastMessages(shell, record, { limit: messageLimit, includeTools: false });
+  const maxBytes = Math.floor(MOST_BYTES / of);
+  return { ...about, messages: viewMessages(page.messages, { includeTools: false, maxBytes }).messages };
+}

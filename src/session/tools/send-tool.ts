@@ -1,0 +1,116 @@
+import { z } from "zod";
+import { nextHop } from "../../core/hops.js";
+import { parseSessionKey, type SessionKey } from "../../core/key.js";
+import { isSessionError } from "../../errors.js";
+import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
+import { replyBack } from "../runs/reply-back.js";
+import { failedReport, type RunReport, reportOf } from "../runs/run-report.js";
+import type { Shell, ToolUser } from "../shell.js";
+import { untilAborted } from "../until-aborted.js";
+import { Guard } from "./guard.js";
+import { type JsonObject, makeTool, Refusal, type SessionTool } from "./session-tool.js";
+
+const MOST_CHARACTERS = 65_536;
+
+// So long a model that works with others is waited for; what comes later can be asked for.
+const DEFAULT_TIMEOUT_SECONDS = 30;
+
+const input = z.strictObject({
+  sessionKey: z.string().describe('To whom: a key from sessions_list, or "main" for your agent\'s main session.'),
+  message: z
+    .string()
+    .max(MOST_CHARACTERS)
+    .refine((text) => text.trim() !== "", "expected something to say")
+    .describe("What to say. The agent of that session reads and answers it."),
+  timeoutSeconds: z
+    .number()
+    .min(0)
+    .max(3600)
+    .optional()
+    .describe(`How long to wait for the answer. 0: not at all. Default ${DEFAULT_TIMEOUT_SECONDS}.`),
+});
+
+export function sendTool(shell: Shell, user: ToolUser): SessionTool {
+  const guard = new Guard(shell, user, "sessions_send");
+  return makeTool(
+    {
+      name: "sessions_send",
+      description:
+        "Sends a message to another session, whose agent answers it. Returns { runId, status, reply }: `ok` with the reply; `accepted` or `timeout` when the answer is " +
+        "still to come (ask session_status with sessionKey and runId later, and do not send again); `denied` or `error` with the reason.",
+      input,
+      hasStatus: true,
+      async run({ sessionKey, message, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }, signal) {
+        const { key: target } = await guard.reach(sessionKey, (key) => mayBeMade(shell, key));
+        const { record } = await guard.requester();
+        const { maxHops, maxSendsPerMinute } = shell.config.tools.sessions;
+        const hop = nextHop(await guard.cause(record), user.key, target, maxHops);
+        if (!hop.allowed) throw new Refusal("denied", `Not sent: ${hop.reason}.`);
+        if (!shell.runs.rate.count(user.key))
+          throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
+        const { hops, chain } = hop.cause;
+        const { run, done } = await send(shell, { from: user.key, target, message, hops, chain: [...chain] });
+        const report = timeoutSeconds === 0 ? undefined : await waitFor(shell, user.key, done, timeoutSeconds, signal);
+        if (report !== undefined) return { runId: run, ...answerOf(report) };
+        // Who has not been told the answer here may be told it as a message.
+        const goOn = async () => replyBack(shell, { from: user.key, target, cause: hop.cause, report: await done });
+        shell.runs.inBackground(goOn());
+        return { runId: run, status: timeoutSeconds === 0 ? "accepted" : "timeout" };
+      },
+    },
+    user.turn?.signal,
+  );
+}
+
+interface Message {
+  from: SessionKey;
+  target: SessionKey;
+  message: string;
+  hops: number;
+  chain: SessionKey[];
+}
+
+async function send(
+  shell: Shell,
+  { from, target, message, hops, chain }: Message,
+): Promise<{ run: string; done: Promise<RunReport> }> {
+  const provenance = { kind: "inter-session" as const, from, hops, chain };
+  try {
+    const { run, stored, outcome } = causeRun(shell, { key: target, content: message, provenance });
+    await stored;
+    return { run, done: outcome.then(reportOf, failedReport) };
+  } catch (error) {
+    if (error instanceof TooManyWaiting || isSessionError(error, "QUEUE_FULL"))
+      throw new Refusal("error", "Not sent: too many messages wait for that session. Try again later.");
+    throw error;
+  }
+}
+
+async function waitFor(
+  shell: Shell,
+  key: SessionKey,
+  done: Promise<RunReport>,
+  timeoutSeconds: number,
+  signal: AbortSignal,
+): Promise<RunReport | undefined> {
+  const enough = AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1000)]);
+  const waiting = untilAborted(done, enough, () => {});
+  const self = shell.runs.live(key);
+  return (await (self === undefined ? waiting : self.whileWaiting(waiting)))?.value;
+}
+
+function answerOf(report: RunReport): JsonObject {
+  if (report.status !== "error") return { ...report };
+  return {
+    status: "error",
+    error: `The message was stored, and its turn did not end with an answer (${report.code}).`,
+  };
+}
+
+// A person's conversation, or an agent's own, may begin with a message from another agent. A room's or a sub-agent's may not.
+function mayBeMade({ config }: Shell, key: SessionKey): boolean {
+  const { list } = config.agents;
+  const parsed = parseSessionKey(key);
+  if (list.length > 0 && !list.some(({ id }) => id === parsed.agentId)) return false;
+  return parsed.kind === "dm" || (parsed.kind === "main" && parsed.mainKey === config.session.mainKey);
+}

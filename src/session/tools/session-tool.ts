@@ -1,0 +1,84 @@
+import { z } from "zod";
+import { describeIssues } from "../../core/message.js";
+
+/** A JSON object: what goes into a tool and comes out of it. */
+export type JsonObject = { [name: string]: unknown };
+
+/**
+ * A tool an agent may be given, in the shape every framework has one: a name, what it does, a JSON Schema, and a function. Who uses
+ * it is fixed when it is made; no parameter says so.
+ */
+export interface SessionTool {
+  readonly name: string;
+  /** Written for the model. */
+  readonly description: string;
+  /** Plain JSON Schema. */
+  readonly inputSchema: JsonObject;
+  /**
+   * Does it. What a model can do wrong is an answer with `error`, which says what to do instead.
+   * @throws SessionError when the storage fails, or the manager is closed.
+   */
+  execute(input: unknown, options?: { signal?: AbortSignal | undefined }): Promise<JsonObject>;
+}
+
+/** What a tool cannot do, told to the model. */
+export class Refusal extends Error {
+  readonly status: "denied" | "error";
+
+  constructor(status: "denied" | "error", message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What a tool is, and what it does with an input that fits. */
+export interface ToolDefinition<S extends z.ZodObject> {
+  name: string;
+  description: string;
+  input: S;
+  /** Whether its answers have a `status`, also where it refuses. */
+  hasStatus?: boolean;
+  run(input: z.infer<S>, signal: AbortSignal): Promise<JsonObject>;
+}
+
+/** Makes a tool: checks its input, and turns what it refuses into an answer. `signal` ends what it waits for. */
+export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, signal?: AbortSignal): SessionTool {
+  const { name, description, input: schema, hasStatus = false, run } = definition;
+  const refuse = ({ status, message }: Refusal): JsonObject => ({ ...(hasStatus ? { status } : {}), error: message });
+  return {
+    name,
+    description,
+    inputSchema: plainSchema(schema),
+    async execute(input, options = {}) {
+      // Some frameworks hand on a call without arguments as nothing at all.
+      const result = schema.safeParse(input ?? {});
+      if (!result.success) {
+        const names = Object.keys(schema.shape).join(", ");
+        return refuse(new Refusal("error", `${describeIssues(result.error)}. ${name} takes ${names}.`));
+      }
+      try {
+        return await run(result.data, eitherSignal(signal, options.signal));
+      } catch (error) {
+        if (error instanceof Refusal) return refuse(error);
+        throw error;
+      }
+    },
+  };
+}
+
+function eitherSignal(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal {
+  if (one !== undefined && other !== undefined) return AbortSignal.any([one, other]);
+  return one ?? other ?? new AbortController().signal;
+}
+
+// Without `$schema` and without the bounds of safe integers, which some providers refuse.
+function plainSchema(schema: z.ZodType): JsonObject {
+  const { $schema: _, ...plain } = z.toJSONSchema(schema, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+    },
+  });
+  return plain as JsonObject;
+}
