@@ -52,7 +52,7 @@ beforeAll(async () => {
   const packed = await run(npm, ["pack", "--ignore-scripts", "--json", "--pack-destination", dir], { cwd: ROOT, env });
   const [{ filename }] = JSON.parse(packed.stdout) as [{ filename: string }];
   writeFileSync(join(dir, "package.json"), JSON.stringify({ name: "a-host", private: true, type: "module" }));
-  const needed = ["@types/node", "grammy"].map((name) => `${name}@${manifest.devDependencies[name]}`);
+  const needed = ["@types/node", "grammy", "ai"].map((name) => `${name}@${manifest.devDependencies[name]}`);
   await run(
     npm,
     ["install", "--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts", `./${filename}`, ...needed],

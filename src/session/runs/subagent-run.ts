@@ -1,3 +1,4 @@
+import type { SessionKey } from "../../core/key.js";
 import { cutText } from "../../core/shorten.js";
 import { isSessionError } from "../../errors.js";
 import type { Claim } from "../../storage/storage.js";
@@ -49,19 +50,19 @@ export class SubagentRun implements LiveRun {
     void Promise.allSettled([this.ended, this.settled]);
   }
 
-  get key() {
+  get key(): SessionKey {
     return this.#spawned.key;
   }
 
-  get parent() {
+  get parent(): SessionKey {
     return this.#spawned.parent.key;
   }
 
-  get run() {
+  get run(): string {
     return this.#spawned.run;
   }
 
-  get signal() {
+  get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
