@@ -60,7 +60,7 @@ export interface SubagentsConfig {
   allowAgents: readonly string[];
   /** The model of sub-agents. Default: that of their agent. */
   model?: string;
-  /** A run that takes longer has timed out. In seconds; 0, the default: no limit. */
+  /** A run that takes longer has timed out. In seconds, at most 2,000,000; 0, the default: no limit. */
   runTimeoutSeconds: number;
 }
 
@@ -110,7 +110,8 @@ export const subagentsSection = section("agents.defaults.subagents", {
   maxConcurrent: limit(8),
   allowAgents: z.array(agentPattern).default([]),
   model: modelName.optional(),
-  runTimeoutSeconds: z.number().nonnegative().default(0),
+  // Timers of JavaScript hold no more than 24 days.
+  runTimeoutSeconds: z.number().nonnegative().max(2_000_000).default(0),
 });
 
 export const agentSubagentsSection = section("agents.list[].subagents", {

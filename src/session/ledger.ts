@@ -4,6 +4,7 @@ import type { SessionKey } from "../core/key.js";
 import { readEntry } from "../core/read-entry.js";
 import { initialRecord, type SessionRecord } from "../core/record.js";
 import { windowBeginsAt } from "../core/window.js";
+import { SessionNotFoundError } from "../errors.js";
 import { appendingUpdater } from "../storage/appending.js";
 import type { Claim, SessionStorage } from "../storage/storage.js";
 import type { Events } from "./events.js";
@@ -72,19 +73,25 @@ export class Ledger {
   /**
    * Appends what `decide` returns; `undefined` writes nothing. `decide` sees the record as it is at that moment and may run
    * more than once. The session is made when there is none, as one that `ancestors` have spawned.
+   * @throws SessionNotFoundError when there is none and it `mustExist`.
    */
   async append(
     key: SessionKey,
     decide: (record: SessionRecord) => readonly NewEntry[] | undefined,
-    options: { claim?: Claim | undefined; ancestors?: readonly SessionKey[] | undefined } = {},
+    options: {
+      claim?: Claim | undefined;
+      ancestors?: readonly SessionKey[] | undefined;
+      mustExist?: boolean | undefined;
+    } = {},
   ): Promise<Appended> {
-    const { claim, ancestors = [] } = options;
+    const { claim, ancestors = [], mustExist = false } = options;
     let appended: TranscriptEntry[] = [];
     let created = false;
     let unchanged: SessionRecord | undefined;
     const written = await this.storage.update(
       key,
       appendingUpdater((current) => {
+        if (current === undefined && mustExist) throw removed(key);
         const record =
           current ?? initialRecord({ key, uuid: this.#sources.newUuid(), created: this.#now(), ancestors });
         const entries = decide(record);
@@ -215,6 +222,10 @@ export class Ledger {
     if (now !== this.#latest.now) this.#latest = { now, text: new Date(now).toISOString() };
     return this.#latest.text;
   }
+}
+
+function removed(key: SessionKey): SessionNotFoundError {
+  return new SessionNotFoundError("The session has been removed, so nothing was stored.", { operation: "append", key });
 }
 
 // Many windows are not longer, and more is read in about the time that asking takes.

@@ -6,9 +6,10 @@ import { type Message, saysNothing, type Usage } from "../core/message.js";
 import { isContextOverflow, isPayloadTooLarge } from "../core/overflow.js";
 import type { SessionRecord } from "../core/record.js";
 import { effectiveModel } from "../core/state.js";
-import { ClaimLostError, HookError, isSessionError } from "../errors.js";
+import { ClaimLostError, HookError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { deliver } from "./delivery.js";
+import { codeOf } from "./error-code.js";
 import { type Generation, generate } from "./generation.js";
 import type { ProviderHooks } from "./hooks.js";
 import type { Appended, NewEntry } from "./ledger.js";
@@ -277,8 +278,4 @@ function partialMessage(
   stopReason: "aborted" | "error",
 ): Pick<MessageEntry, "role" | "content" | "stopReason">[] {
   return text === "" ? [] : [{ role: "assistant", content: text, stopReason }];
-}
-
-function codeOf(error: unknown): string {
-  return isSessionError(error) ? error.code : "HOOK";
 }

@@ -2,7 +2,7 @@ import type { MemoryFlushEntry } from "../../core/entry.js";
 import type { SessionRecord } from "../../core/record.js";
 import { hasMedia } from "../../core/shorten.js";
 import { windowOf } from "../../core/window.js";
-import { isSessionError } from "../../errors.js";
+import { codeOf } from "../error-code.js";
 import type { NewEntry } from "../ledger.js";
 import { contextOf, type Prompt, promptOf } from "../prompt/prompt.js";
 import { type Reduction, reduce, reducedSize, WHOLE } from "../prompt/reduction.js";
@@ -70,7 +70,7 @@ async function flush(
   const entry: NewEntry = {
     type: "memory-flush",
     status: asked.ended === "answered" ? "completed" : "failed",
-    ...(error === undefined ? {} : { error: { code: isSessionError(error) ? error.code : "HOOK" } }),
+    ...(error === undefined ? {} : { error: { code: codeOf(error) } }),
     ...(prompt.model === undefined ? {} : { model: prompt.model }),
     ...(asked.ended === "answered" && asked.usage !== undefined ? { usage: asked.usage } : {}),
   };

@@ -7,9 +7,10 @@ import type { SessionRecord } from "../../core/record.js";
 import { hasMedia, shortenMessage } from "../../core/shorten.js";
 import { messageTexts, utf8Length } from "../../core/tokens.js";
 import { windowOf } from "../../core/window.js";
-import { ContextOverflowError, isSessionError, SessionNotFoundError } from "../../errors.js";
+import { ContextOverflowError, SessionNotFoundError } from "../../errors.js";
 import { compact } from "../compaction/compactor.js";
 import { flushMemory } from "../compaction/memory-flush.js";
+import { codeOf } from "../error-code.js";
 import type { TurnEvent } from "../events.js";
 import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
@@ -113,10 +114,7 @@ export class TurnPrompt {
     } catch (error) {
       // A hook that fails now must not cost the answer that is there.
       const { key } = this.#turn.about;
-      this.#shell.logger.warn(
-        { key, code: isSessionError(error) ? error.code : "HOOK" },
-        "a report could not be judged",
-      );
+      this.#shell.logger.warn({ key, code: codeOf(error) }, "a report could not be judged");
       return true;
     }
   }

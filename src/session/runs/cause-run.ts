@@ -43,12 +43,14 @@ export function causeRun(shell: Shell, message: RunMessage): CausedRun {
   let stored: Promise<SessionRecord>;
   // Its place is taken before anything is waited for, so that messages are answered in the order in which they were sent.
   const outcome = startRun(shell, { key, entry, ready: () => stored });
-  stored = shell.ledger
-    .append(key, (record) => {
-      if (record.waiting.length >= MOST_WAITING) throw new TooManyWaiting();
-      return [entry];
-    })
-    .then(({ record }) => record);
+  const accept = ({ waiting }: SessionRecord) => {
+    if (waiting.length >= MOST_WAITING) throw new TooManyWaiting();
+    return [entry];
+  };
+  // A room is made by who speaks in it, and a sub-agent by who spawns it: made here it would be nobody's, and free.
+  const { kind } = parseSessionKey(key);
+  const mustExist = kind === "group" || kind === "subagent";
+  stored = shell.ledger.append(key, accept, { mustExist }).then(({ record }) => record);
   return { run, stored, outcome };
 }
 
@@ -65,7 +67,9 @@ export function startRun(
 ): Promise<TurnOutcome> {
   const { key, entry, ready } = options;
   const arrival = runArrival(options);
-  const outcome = shell.queue.run(key, true, async (slot) => {
+  // What a sub-agent came to must get through to who waits for it.
+  const asksForAnswer = entry.provenance.kind !== "sub-agent";
+  const outcome = shell.queue.run(key, asksForAnswer, async (slot) => {
     await ready?.();
     return takeIn(shell, arrival, slot);
   });

@@ -1,6 +1,6 @@
 import { type Cause, nextHop } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
-import { isSessionError } from "../../errors.js";
+import { codeOf } from "../error-code.js";
 import type { Shell } from "../shell.js";
 import { causeRun } from "./cause-run.js";
 import { type RunReport, reportOf } from "./run-report.js";
@@ -37,7 +37,9 @@ export async function replyBack(
       [speaker, listener] = [listener, speaker];
     }
   } catch (error) {
-    const code = isSessionError(error) ? error.code : "HOOK";
-    shell.logger.warn({ key: listener, from: speaker, code }, "a reply between sessions was not answered");
+    shell.logger.warn(
+      { key: listener, from: speaker, code: codeOf(error) },
+      "a reply between sessions was not answered",
+    );
   }
 }

@@ -1,7 +1,8 @@
 import { isEntryOf, type TranscriptEntry } from "../../core/entry.js";
 import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
-import { isSessionError } from "../../errors.js";
+import { cutText } from "../../core/shorten.js";
+import { codeOf } from "../error-code.js";
 import { messageOf, storedOutcome, type TurnOutcome } from "../outcome.js";
 import type { Shell } from "../shell.js";
 
@@ -30,8 +31,17 @@ export function reportOf(outcome: TurnOutcome | undefined): RunReport {
   }
 }
 
+// What an answer may take of the window of who asked; the whole is in the transcript of who answered.
+const MOST_CHARACTERS = 32_768;
+
+/** The reply of a report, cut to what another session's window has room for. */
+export function shortReply(report: RunReport): { reply?: string } {
+  if (report.status !== "ok" || report.reply === undefined) return {};
+  return { reply: cutText(report.reply, MOST_CHARACTERS, false) };
+}
+
 export function failedReport(error: unknown): RunReport {
-  return { status: "error", code: isSessionError(error) ? error.code : "HOOK" };
+  return { status: "error", code: codeOf(error) };
 }
 
 /** What became of a run, as its session's transcript tells it. `undefined` when there was none of this id. */

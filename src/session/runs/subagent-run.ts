@@ -1,12 +1,11 @@
 import type { SessionKey } from "../../core/key.js";
-import { cutText } from "../../core/shorten.js";
-import { isSessionError } from "../../errors.js";
 import type { Claim } from "../../storage/storage.js";
+import { codeOf } from "../error-code.js";
 import { takeIn } from "../intake.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { Arrival, ReplyTo, Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
-import { reportOf } from "./run-report.js";
+import { reportOf, shortReply } from "./run-report.js";
 import type { LiveRun } from "./runs.js";
 import { type Announcement, endSubagent, type SubagentResult, type SubagentTask } from "./subagent-end.js";
 
@@ -21,9 +20,6 @@ export interface SpawnedSubagent extends SubagentTask {
   /** Its task. */
   arrival: Arrival;
 }
-
-// What a result may take of its parent's window; the whole is in the sub-agent's own transcript.
-const MOST_CHARACTERS = 32_768;
 
 /** A sub-agent from its acceptance to its end, of which there is one. */
 export class SubagentRun implements LiveRun {
@@ -139,8 +135,8 @@ export class SubagentRun implements LiveRun {
     if (this.#why !== undefined || outcome.status === "aborted") return { status: this.#why ?? "killed" };
     const report = reportOf(outcome);
     if (report.status === "error") return { status: "failed", code: report.code };
-    const text = report.status === "ok" ? report.reply : undefined;
-    return { status: "completed", ...(text === undefined ? {} : { text: cutText(text, MOST_CHARACTERS, false) }) };
+    const { reply } = shortReply(report);
+    return { status: "completed", ...(reply === undefined ? {} : { text: reply }) };
   }
 
   // Its parent may be a sub-agent itself, and stopped while it deals with this.
@@ -178,8 +174,4 @@ export class SubagentRun implements LiveRun {
       logger.warn({ key, code: codeOf(error) }, "what a sub-agent has left behind could not be put away");
     }
   }
-}
-
-function codeOf(error: unknown): string {
-  return isSessionError(error) ? error.code : "HOOK";
 }

@@ -1,6 +1,6 @@
 import { isEntryOf } from "../../core/entry.js";
 import type { SessionRecord } from "../../core/record.js";
-import { isSessionError } from "../../errors.js";
+import { codeOf } from "../error-code.js";
 import type { Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
 
@@ -15,8 +15,8 @@ export async function takeUp(shell: Shell, record: SessionRecord): Promise<void>
     try {
       await takeUpOne(shell, record, run);
     } catch (error) {
-      const code = isSessionError(error) ? error.code : "STORAGE";
-      shell.logger.warn({ key: record.key, run, code }, "a message that waits for a session could not be taken up");
+      const about = { key: record.key, run, code: codeOf(error) };
+      shell.logger.warn(about, "a message that waits for a session could not be taken up");
     }
   }
 }

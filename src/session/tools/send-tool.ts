@@ -4,7 +4,7 @@ import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import { isSessionError } from "../../errors.js";
 import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
 import { replyBack } from "../runs/reply-back.js";
-import { failedReport, type RunReport, reportOf } from "../runs/run-report.js";
+import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
 import { Guard } from "./guard.js";
@@ -80,6 +80,8 @@ async function send(
     await stored;
     return { run, done: outcome.then(reportOf, failedReport) };
   } catch (error) {
+    if (isSessionError(error, "SESSION_NOT_FOUND"))
+      throw new Refusal("denied", "Not sent: that session has been removed.");
     if (error instanceof TooManyWaiting || isSessionError(error, "QUEUE_FULL"))
       throw new Refusal("error", "Not sent: too many messages wait for that session. Try again later.");
     throw error;
@@ -100,6 +102,7 @@ async function waitFor(
 }
 
 function answerOf(report: RunReport): JsonObject {
+  if (report.status === "ok") return { ...report, ...shortReply(report) };
   if (report.status !== "error") return { ...report };
   return {
     status: "error",

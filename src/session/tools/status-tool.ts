@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { readRun } from "../runs/run-report.js";
+import { readRun, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { statusOf } from "../status.js";
 import { Guard } from "./guard.js";
@@ -27,7 +27,7 @@ export function statusTool(shell: Shell, user: ToolUser): SessionTool {
         if (runId !== undefined) {
           const report = record === undefined ? undefined : await readRun(shell, record, runId);
           if (report === undefined) throw new Refusal("error", "That session has no run of this runId.");
-          return { key, runId, ...report };
+          return { key, runId, ...report, ...shortReply(report) };
         }
         if (record === undefined) return { key, messageCount: 0, model: null, tokensUsed: 0 };
         const {
