@@ -35,7 +35,7 @@ export type { Subagent } from "./session/runs/subagents.js";
 export type { AppendedMessage, HistoryRange, Session, SettingsPatch } from "./session/session.js";
 export { sessionTools } from "./session/session-tools.js";
 export type { SessionStatus } from "./session/status.js";
-export type { JsonObject, SessionTool } from "./session/tools/session-tool.js";
+export type { JsonObject, SessionTool } from "./session/tool.js";
 export { type CheckedChange, decideChange } from "./storage/change.js";
 export { Claims, type Hold } from "./storage/claims.js";
 export type { Durability } from "./storage/jsonl/durability.js";

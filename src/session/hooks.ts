@@ -5,7 +5,7 @@ import type { SessionKey } from "../core/key.js";
 import { describeIssues, type Message, messageSchema, ownFields, type Usage, usageSchema } from "../core/message.js";
 import type { OverflowPattern } from "../core/overflow-patterns.js";
 import { HookError } from "../errors.js";
-import type { SessionTool } from "./tools/session-tool.js";
+import type { SessionTool } from "./tool.js";
 
 /** Calls the model. The one thing a host must bring. */
 export interface ProviderHooks {

@@ -1,7 +1,7 @@
 import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionManager } from "./manager.js";
 import { shellOf } from "./shells.js";
-import type { SessionTool } from "./tools/session-tool.js";
+import type { SessionTool } from "./tool.js";
 
 /**
  * The session tools of a session, for any agent framework: `session_status`, `sessions_list`, `sessions_history`, `sessions_send`,

@@ -12,7 +12,7 @@ import type { ModelWindows } from "./prompt/model-windows.js";
 import type { TokenGauge } from "./prompt/token-gauge.js";
 import type { Runs } from "./runs/runs.js";
 import type { SharedSessions } from "./shared-session.js";
-import type { SessionTool } from "./tools/session-tool.js";
+import type { SessionTool } from "./tool.js";
 import type { TurnQueue } from "./turn-queue.js";
 
 /** What everything that happens in a session shares: made once by the manager. */

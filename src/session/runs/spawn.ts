@@ -6,7 +6,7 @@ import type { SessionRecord } from "../../core/record.js";
 import { canSpawn } from "../../core/spawn-policy.js";
 import type { NewEntry } from "../ledger.js";
 import type { ReplyTo, Shell } from "../shell.js";
-import { Refusal } from "../tools/session-tool.js";
+import { Refusal } from "../tool.js";
 import { runArrival, runEntry } from "./cause-run.js";
 import { endSubagent } from "./subagent-end.js";
 import { type SpawnedSubagent, SubagentRun } from "./subagent-run.js";

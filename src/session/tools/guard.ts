@@ -4,7 +4,7 @@ import { formatSessionKey, isSessionKey, parseSessionKey, type SessionKey } from
 import type { SessionRecord } from "../../core/record.js";
 import { type Access, accessTo, type SessionRef } from "../../core/visibility.js";
 import type { Shell, ToolUser } from "../shell.js";
-import { Refusal } from "./session-tool.js";
+import { Refusal } from "../tool.js";
 
 /** A session that a tool may act on, and its record where there is one. */
 export interface Reached {

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { Shell, ToolUser } from "../shell.js";
+import { makeTool, type SessionTool } from "../tool.js";
 import { Guard } from "./guard.js";
 import { lastMessages } from "./history-page.js";
 import { viewMessages } from "./history-view.js";
-import { makeTool, type SessionTool } from "./session-tool.js";
 
 const input = z.strictObject({
   sessionKey: z.string().describe('Whose history: a key from sessions_list, or "main" for your agent\'s main session.'),

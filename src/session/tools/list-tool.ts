@@ -4,10 +4,10 @@ import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { effectiveModel } from "../../core/state.js";
 import type { Shell, ToolUser } from "../shell.js";
+import { type JsonObject, makeTool, type SessionTool } from "../tool.js";
 import { Guard } from "./guard.js";
 import { lastMessages } from "./history-page.js";
 import { viewMessages } from "./history-view.js";
-import { type JsonObject, makeTool, type SessionTool } from "./session-tool.js";
 
 const KINDS = ["main", "dm", "group", "subagent"] as const;
 

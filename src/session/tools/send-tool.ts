@@ -6,9 +6,9 @@ import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
 import { replyBack } from "../runs/reply-back.js";
 import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
+import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
 import { untilAborted } from "../until-aborted.js";
 import { Guard } from "./guard.js";
-import { type JsonObject, makeTool, Refusal, type SessionTool } from "./session-tool.js";
 
 const MOST_CHARACTERS = 65_536;
 

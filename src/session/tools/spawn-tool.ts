@@ -7,9 +7,9 @@ import { settleSubagents } from "../runs/orphans.js";
 import { spawn } from "../runs/spawn.js";
 import type { SubagentRun } from "../runs/subagent-run.js";
 import type { Shell, ToolUser } from "../shell.js";
+import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
 import { untilAborted } from "../until-aborted.js";
 import { Guard } from "./guard.js";
-import { type JsonObject, makeTool, Refusal, type SessionTool } from "./session-tool.js";
 
 const MOST_CHARACTERS = 65_536;
 

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { readRun, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { statusOf } from "../status.js";
+import { makeTool, Refusal, type SessionTool } from "../tool.js";
 import { Guard } from "./guard.js";
-import { makeTool, Refusal, type SessionTool } from "./session-tool.js";
 
 const input = z.strictObject({
   sessionKey: z.string().optional().describe("The session; left out, your own."),

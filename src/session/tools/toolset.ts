@@ -1,9 +1,9 @@
 import { parseSessionKey } from "../../core/key.js";
 import type { Shell, ToolUser } from "../shell.js";
+import type { SessionTool } from "../tool.js";
 import { historyTool } from "./history-tool.js";
 import { listTool } from "./list-tool.js";
 import { sendTool } from "./send-tool.js";
-import type { SessionTool } from "./session-tool.js";
 import { spawnTool } from "./spawn-tool.js";
 import { statusTool } from "./status-tool.js";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { describeIssues } from "../../core/message.js";
+import { describeIssues } from "../core/message.js";
 
 /** A JSON object: what goes into a tool and comes out of it. */
 export type JsonObject = { [name: string]: unknown };
