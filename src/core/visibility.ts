@@ -82,14 +82,25 @@ export function isSandboxed(config: SessionsConfig, key: SessionKey): boolean {
  * it: another agent's wider setting widens nothing.
  */
 export function accessTo(config: SessionsConfig, requester: SessionRef, target: SessionRef): Access {
-  if (requester.key === target.key) return { allowed: true };
+  return accessOf(config, requester)(target);
+}
+
+/** As `accessTo`, for many targets: what there is to know of the requester is found out once. */
+export function accessOf(config: SessionsConfig, requester: SessionRef): (target: SessionRef) => Access {
   const lineage = [requester.key, ...requester.ancestors];
-  for (const [at, key] of lineage.entries()) {
-    const viewer = { key, ancestors: lineage.slice(at + 1) };
-    const access = canAccess(viewer, target, visibilityOf(config, key), config.tools.agentToAgent);
-    if (!access.allowed) return at === 0 ? access : denied(`${access.reason} (of ${key}, which spawned it)`);
-  }
-  return { allowed: true };
+  const viewers = lineage.map((key, at) => ({
+    viewer: { key, ancestors: lineage.slice(at + 1) },
+    visibility: visibilityOf(config, key),
+  }));
+  return (target) => {
+    if (requester.key === target.key) return { allowed: true };
+    for (const { viewer, visibility } of viewers) {
+      const access = canAccess(viewer, target, visibility, config.tools.agentToAgent);
+      if (access.allowed) continue;
+      return viewer.key === requester.key ? access : denied(`${access.reason} (of ${viewer.key}, which spawned it)`);
+    }
+    return { allowed: true };
+  };
 }
 
 function agentOf({ agents }: SessionsConfig, key: SessionKey): SessionsConfig["agents"]["list"][number] | undefined {

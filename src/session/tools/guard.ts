@@ -2,7 +2,7 @@ import { isMessageEntry } from "../../core/entry.js";
 import { type Cause, NO_CAUSE } from "../../core/hops.js";
 import { formatSessionKey, isSessionKey, parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
-import { type Access, accessTo, type SessionRef } from "../../core/visibility.js";
+import { type Access, accessOf, type SessionRef } from "../../core/visibility.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { Refusal } from "../tool.js";
 
@@ -42,7 +42,7 @@ export class Guard {
     const key = this.#keyOf(name);
     const requester = await this.requester();
     const record = key === requester.key ? requester.record : await this.#shell.ledger.read(key);
-    const access = this.access(requester, { key, ancestors: record?.ancestors ?? [] });
+    const access = this.access(requester)({ key, ancestors: record?.ancestors ?? [] });
     const isThere = record !== undefined || mayBeNew(key);
     if (!access.allowed || !isThere) {
       this.#tell("denied", key, access.allowed ? "there is no such session" : access.reason);
@@ -55,8 +55,9 @@ export class Guard {
     return { key, record };
   }
 
-  access(requester: SessionRef, target: SessionRef): Access {
-    return accessTo(this.#shell.config, requester, target);
+  /** Says of any session whether that may reach it. */
+  access(requester: SessionRef): (target: SessionRef) => Access {
+    return accessOf(this.#shell.config, requester);
   }
 
   /** Tells of an access to another session. */

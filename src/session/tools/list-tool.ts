@@ -36,13 +36,13 @@ export function listTool(shell: Shell, user: ToolUser): SessionTool {
         "Use a key from here with sessions_history, sessions_send and session_status.",
       input,
       async run({ kinds = KINDS, limit = 50, activeMinutes, messageLimit = 0 }) {
-        const requester = await guard.requester();
+        const access = guard.access(await guard.requester());
         const activeSince = activeMinutes === undefined ? undefined : shell.clock.now() - activeMinutes * 60_000;
         const found: SessionRecord[] = [];
         let more = false;
         // The limit counts what may be seen: else it would tell how many others there are.
         for await (const record of shell.ledger.storage.list({ activeSince })) {
-          if (!kinds.includes(parseSessionKey(record.key).kind) || !guard.access(requester, record).allowed) continue;
+          if (!access(record).allowed || !kinds.includes(parseSessionKey(record.key).kind)) continue;
           more = found.length === limit;
           if (more) break;
           found.push(record);
