@@ -41,15 +41,21 @@ export interface ToolDefinition<S extends z.ZodObject> {
   run(input: z.infer<S>, signal: AbortSignal): Promise<JsonObject>;
 }
 
-/** Makes a tool: checks its input, and turns what it refuses into an answer. `signal` ends what it waits for. */
+/** Makes a tool: checks its input, and turns what it refuses into an answer. With `signal` it ends, and what it waits for. */
 export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, signal?: AbortSignal): SessionTool {
   const { name, description, input: schema, hasStatus = false, run } = definition;
   const refuse = ({ status, message }: Refusal): JsonObject => ({ ...(hasStatus ? { status } : {}), error: message });
+  let inputSchema: JsonObject | undefined;
   return {
     name,
     description,
-    inputSchema: plainSchema(schema),
+    // Tools are made for every turn, and seldom looked at. Each has its own, since there are frameworks that write into it.
+    get inputSchema() {
+      inputSchema ??= structuredClone(plainSchema(schema));
+      return inputSchema;
+    },
     async execute(input, options = {}) {
+      if (signal?.aborted) return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
       // Some frameworks hand on a call without arguments as nothing at all.
       const result = schema.safeParse(input ?? {});
       if (!result.success) {
@@ -73,6 +79,8 @@ function eitherSignal(one: AbortSignal | undefined, other: AbortSignal | undefin
 
 // Without `$schema` and without the bounds of safe integers, which some providers refuse.
 function plainSchema(schema: z.ZodType): JsonObject {
+  const known = plainSchemas.get(schema);
+  if (known !== undefined) return known;
   const { $schema: _, ...plain } = z.toJSONSchema(schema, {
     io: "input",
     override: ({ jsonSchema }) => {
@@ -80,5 +88,8 @@ function plainSchema(schema: z.ZodType): JsonObject {
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
     },
   });
-  return plain as JsonObject;
+  plainSchemas.set(schema, plain);
+  return plain;
 }
+
+const plainSchemas = new WeakMap<z.ZodType, JsonObject>();

@@ -91,9 +91,10 @@ async function makeChild(
   }
 }
 
-function modelEntry({ agents }: SessionsConfig, { agentId, model }: SpawnOrder): NewEntry[] {
+function modelEntry(config: SessionsConfig, { agentId, model }: SpawnOrder): NewEntry[] {
+  const { agents } = config;
   const configured = agents.list.find(({ id }) => id === agentId)?.subagents?.model ?? agents.defaults.subagents.model;
   const modelOverride = model ?? configured;
-  if (modelOverride === undefined || modelOverride === agentModel({ agents } as SessionsConfig, agentId)) return [];
+  if (modelOverride === undefined || modelOverride === agentModel(config, agentId)) return [];
   return [{ type: "state", patch: { modelOverride } }];
 }

@@ -32,6 +32,7 @@ export class SubagentRun implements LiveRun {
   readonly #stop = new AbortController();
   #why: "killed" | "timed_out" | undefined;
   #limit: AbortSignal | undefined;
+  #isWorking = false;
   #hasSlot = false;
   #waits = 0;
 
@@ -75,8 +76,17 @@ export class SubagentRun implements LiveRun {
       return await work;
     } finally {
       this.#waits -= 1;
-      if (this.#waits === 0) this.#hasSlot = await this.#shell.runs.slots.take(this.#stop.signal);
+      await this.#takeSlotAgain();
     }
+  }
+
+  async #takeSlotAgain(): Promise<void> {
+    const { slots } = this.#shell.runs;
+    // A tool may outlive the turn that has called it, and nobody would give its place back.
+    const isDue = () => this.#isWorking && this.#waits === 0 && !this.#hasSlot;
+    if (!isDue() || !(await slots.take(this.#stop.signal))) return;
+    if (isDue()) this.#hasSlot = true;
+    else slots.free();
   }
 
   async #end(): Promise<{ result: SubagentResult; announcement: Announcement | undefined }> {
@@ -118,6 +128,7 @@ export class SubagentRun implements LiveRun {
     return queue.run(this.key, true, async (slot) => {
       // One that is stopped while it waits is noted down as such, without the model being called.
       this.#hasSlot = await runs.slots.take(AbortSignal.any([slot.signal, this.#stop.signal]));
+      this.#isWorking = this.#hasSlot;
       if (this.#hasSlot) this.state = "running";
       if (timeoutSeconds > 0) {
         this.#limit = AbortSignal.timeout(timeoutSeconds * 1000);
@@ -126,6 +137,7 @@ export class SubagentRun implements LiveRun {
       try {
         return await takeIn(this.#shell, { ...arrival, signal: this.signal }, slot);
       } finally {
+        this.#isWorking = false;
         this.#freeSlot();
       }
     });

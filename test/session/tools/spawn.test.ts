@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { SessionsConfigInput, SubagentsConfig } from "../../../src/index.js";
+import type { SessionManager, SessionsConfigInput, SubagentsConfig } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
 import { all, deferred, linesOf, tempDir } from "../store-dir.js";
 import { asKey, calls, lastText, stage, tool } from "./cast.js";
@@ -14,7 +14,7 @@ const withSubagents = (subagents: Partial<SubagentsConfig>): SessionsConfigInput
 });
 
 /** Resolves when the manager has nothing to do any more for these sessions. */
-async function idle(manager: import("../../../src/index.js").SessionManager): Promise<void> {
+async function idle(manager: SessionManager): Promise<void> {
   for (;;) {
     await new Promise(setImmediate);
     let busy = false;
@@ -427,4 +427,24 @@ test("a manager that is closed ends its sub-agents, and tells their parents once
   expect(await next.subagents(DM)).toMatchObject([{ status: "killed" }]);
   const told = (await all(next.history(DM))).filter(({ provenance }) => provenance?.kind === "sub-agent");
   expect(told).toHaveLength(1);
+});
+
+test("places at work are given back whatever waits for what, so that one place is enough for any number of rounds", async () => {
+  const { manager } = stage(
+    {
+      [DM]: () => "noted",
+      [CHILD]: (request, results) => {
+        if (lastText(request).includes("inner")) return "ok";
+        // A turn that is not the task's own waits as well: in it there is no place to give back.
+        if (request.messages.some(({ content }) => String(content).startsWith("[Sub-agent")))
+          return results.length === 0 ? calls("sessions_spawn", { task: "inner" }) : `${results.length}`;
+        return results.length === 0 ? calls("sessions_spawn", { task: "inner", mode: "start" }) : "started";
+      },
+    },
+    { dir: tempDir(), config: withSubagents({ maxSpawnDepth: 2, maxConcurrent: 1 }) },
+  );
+  await using _ = manager;
+  const spawn = tool(manager, DM, "sessions_spawn");
+  for (let round = 0; round < 3; round += 1)
+    expect(await spawn.execute({ task: "outer" })).toMatchObject({ status: "completed", result: "1" });
 });
