@@ -98,7 +98,7 @@ export { readEntry } from "./core/read-entry.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
 export type { LiveSubagent } from "./core/runs.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
-export { canSpawn, type SpawnWish } from "./core/spawn-policy.js";
+export { canSpawn, type SpawnVerdict, type SpawnWish } from "./core/spawn-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";
 export { type CountText, countMessageTokens, maxMessageTokens, type PromptSize } from "./core/tokens.js";
 export {

@@ -10,7 +10,8 @@ export interface Cause {
 /** A person, or the host itself. */
 export const NO_CAUSE: Cause = { hops: 0, chain: [] };
 
-export type Hop = { allowed: true; cause: Cause } | { allowed: false; reason: string };
+/** What comes of it. `reason` is for the model; where a setting decided, `setting` is for the operator. */
+export type Hop = { allowed: true; cause: Cause } | { allowed: false; reason: string; setting?: string };
 
 /**
  * Whether a session may cause a turn of another, and what that turn's cause is. Not one that led to its own: sessions that answer each
@@ -29,7 +30,8 @@ export function nextHop(cause: Cause, from: SessionKey, target: SessionKey, maxH
   if (hops > maxHops)
     return {
       allowed: false,
-      reason: `too many messages between sessions in a row (tools.sessions.maxHops is ${maxHops})`,
+      reason: "too many messages between sessions in a row led to this one; answer without sending",
+      setting: `tools.sessions.maxHops is ${maxHops}`,
     };
   return { allowed: true, cause: { hops, chain } };
 }

@@ -10,28 +10,29 @@ export interface SpawnWish {
   live: number;
 }
 
-/**
- * Whether a session may spawn a sub-agent: how deep, how many at once, of which agent, and not out of a sandbox. The reason says which
- * setting decided.
- */
-export function canSpawn(
-  config: SessionsConfig,
-  { parent, child, live }: SpawnWish,
-): { allowed: true } | { allowed: false; reason: string } {
+/** What comes of it. `reason` is for the model, and `setting`, which decided, for the operator. */
+export type SpawnVerdict = { allowed: true } | { allowed: false; reason: string; setting: string };
+
+/** Whether a session may spawn a sub-agent: how deep, how many at once, of which agent, and not out of a sandbox. */
+export function canSpawn(config: SessionsConfig, { parent, child, live }: SpawnWish): SpawnVerdict {
   const { maxSpawnDepth, maxChildrenPerAgent } = config.agents.defaults.subagents;
   const { agentId } = parseSessionKey(child);
   const agents = spawnableAgents(config, parent.key);
   if (!agents.includes(agentId))
-    return denied(`agentId may be ${agents.join(", ")} here (agents.defaults.subagents.allowAgents)`);
+    return denied(`agentId may be ${agents.join(", ")} here`, `subagents.allowAgents does not name "${agentId}"`);
   if (parent.ancestors.length >= maxSpawnDepth)
-    return denied(`a sub-agent this deep may not spawn (agents.defaults.subagents.maxSpawnDepth is ${maxSpawnDepth})`);
+    return denied("a sub-agent this deep may not spawn", `subagents.maxSpawnDepth is ${maxSpawnDepth}`);
   if (live >= maxChildrenPerAgent)
     return denied(
-      `${live} sub-agents of this session are still at work (agents.defaults.subagents.maxChildrenPerAgent is ${maxChildrenPerAgent}); wait for one to end`,
+      `${live} sub-agents of this session are still at work; wait for one to end`,
+      `subagents.maxChildrenPerAgent is ${maxChildrenPerAgent}`,
     );
   const confined = [parent.key, ...parent.ancestors].some((key) => isSandboxed(config, key));
   if (confined && !isSandboxed(config, child))
-    return denied(`agent ${agentId} is not kept in a sandbox, and this session is`);
+    return denied(
+      `agent ${agentId} is not kept in a sandbox, and this session is`,
+      `sandbox.mode of agent "${agentId}"`,
+    );
   return { allowed: true };
 }
 
@@ -47,6 +48,6 @@ export function spawnableAgents({ agents }: SessionsConfig, parent: SessionKey):
   return [...new Set([own, ...allowed])];
 }
 
-function denied(reason: string): { allowed: false; reason: string } {
-  return { allowed: false, reason };
+function denied(reason: string, setting: string): SpawnVerdict {
+  return { allowed: false, reason, setting };
 }

@@ -27,15 +27,28 @@ export function canAccess(
   visibility: Visibility,
   agentToAgent: AgentToAgent = NOBODY,
 ): Access {
+  return reach(requester, target, { visibility, setting: "tools.sessions.visibility" }, agentToAgent);
+}
+
+/** How far a session may look, and the setting that says so. */
+interface View {
+  visibility: Visibility;
+  setting: string;
+}
+
+function reach(
+  requester: SessionRef,
+  target: SessionRef,
+  { visibility, setting }: View,
+  agentToAgent: AgentToAgent,
+): Access {
   if (requester.key === target.key) return { allowed: true };
-  if (visibility === "self") return denied('tools.sessions.visibility is "self"');
+  if (visibility === "self") return denied(`${setting} is "self"`);
   if (target.ancestors.includes(requester.key)) return { allowed: true };
-  if (visibility === "tree")
-    return denied('tools.sessions.visibility is "tree", and the session was not spawned by this one');
+  if (visibility === "tree") return denied(`${setting} is "tree", and the session was not spawned by this one`);
   const [from, to] = [parseSessionKey(requester.key).agentId, parseSessionKey(target.key).agentId];
   if (from === to) return { allowed: true };
-  if (visibility === "agent")
-    return denied('tools.sessions.visibility is "agent", and the session is another agent\'s');
+  if (visibility === "agent") return denied(`${setting} is "agent", and the session is another agent's`);
   if (!agentToAgent.enabled) return denied("tools.agentToAgent.enabled is false");
   const stranger = [from, to].find((agentId) => !agentToAgent.allow.some((pattern) => matches(agentId, pattern)));
   return stranger === undefined ? { allowed: true } : denied(`tools.agentToAgent.allow does not name "${stranger}"`);
@@ -63,18 +76,34 @@ export function narrower(one: Visibility, other: Visibility): Visibility {
 
 /** How far the tools of a session may look: its agent's setting, clamped where the session runs in a sandbox. */
 export function visibilityOf(config: SessionsConfig, requester: SessionKey): Visibility {
+  return viewOf(config, requester).visibility;
+}
+
+function viewOf(config: SessionsConfig, requester: SessionKey, isStray = false): View {
   const own = agentOf(config, requester);
-  const visibility = own?.tools?.sessions?.visibility ?? config.tools.sessions.visibility;
+  const wish = own?.tools?.sessions?.visibility;
+  const view: View =
+    wish === undefined
+      ? { visibility: config.tools.sessions.visibility, setting: "tools.sessions.visibility" }
+      : { visibility: wish, setting: `agents.list (${own?.id}).tools.sessions.visibility` };
   const { sessionToolsVisibility } = sandboxOf(config, requester);
-  return isSandboxed(config, requester) && sessionToolsVisibility === "spawned"
-    ? narrower(visibility, "tree")
-    : visibility;
+  // Whoever spawned it is not known, nor how narrow its view has to be.
+  if (isStray) return clamped(view, "it is a sub-agent that nobody has spawned, so that the visibility");
+  if (sessionToolsVisibility === "all" || !isSandboxed(config, requester)) return view;
+  return clamped(view, 'sandbox.sessionToolsVisibility is "spawned", so that the visibility');
+}
+
+function clamped(view: View, setting: string): View {
+  const visibility = narrower(view.visibility, "tree");
+  return visibility === view.visibility ? view : { visibility, setting };
 }
 
 /** Whether the config says that runs of a session are kept in a sandbox. */
 export function isSandboxed(config: SessionsConfig, key: SessionKey): boolean {
   const { mode } = sandboxOf(config, key);
-  return mode === "all" || (mode === "non-main" && parseSessionKey(key).kind !== "main");
+  const parsed = parseSessionKey(key);
+  const isMain = parsed.kind === "main" && parsed.mainKey === config.session.mainKey;
+  return mode === "all" || (mode === "non-main" && !isMain);
 }
 
 /**
@@ -88,14 +117,15 @@ export function accessTo(config: SessionsConfig, requester: SessionRef, target: 
 /** As `accessTo`, for many targets: what there is to know of the requester is found out once. */
 export function accessOf(config: SessionsConfig, requester: SessionRef): (target: SessionRef) => Access {
   const lineage = [requester.key, ...requester.ancestors];
-  const viewers = lineage.map((key, at) => ({
-    viewer: { key, ancestors: lineage.slice(at + 1) },
-    visibility: visibilityOf(config, key),
-  }));
+  const viewers = lineage.map((key, at) => {
+    const viewer = { key, ancestors: lineage.slice(at + 1) };
+    const isStray = viewer.ancestors.length === 0 && parseSessionKey(key).kind === "subagent";
+    return { viewer, view: viewOf(config, key, isStray) };
+  });
   return (target) => {
     if (requester.key === target.key) return { allowed: true };
-    for (const { viewer, visibility } of viewers) {
-      const access = canAccess(viewer, target, visibility, config.tools.agentToAgent);
+    for (const { viewer, view } of viewers) {
+      const access = reach(viewer, target, view, config.tools.agentToAgent);
       if (access.allowed) continue;
       return viewer.key === requester.key ? access : denied(`${access.reason} (of ${viewer.key}, which spawned it)`);
     }

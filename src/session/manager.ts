@@ -225,7 +225,7 @@ export class SessionManager implements AsyncDisposable {
   async run(key: SessionKey | string, runId: string): Promise<RunReport | undefined> {
     this.#assertOpen("run");
     const record = await this.#shell.ledger.read(checkedKey(key));
-    return record === undefined ? undefined : readRun(this.#shell, record, runId);
+    return record === undefined ? undefined : (await readRun(this.#shell, record, runId))?.report;
   }
 
   /** Calls `listener` at each event of that name, until the function returned is called. */

@@ -55,7 +55,8 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, s
       return inputSchema;
     },
     async execute(input, options = {}) {
-      if (signal?.aborted) return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
+      const until = eitherSignal(signal, options.signal);
+      if (until.aborted) return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
       // Some frameworks hand on a call without arguments as nothing at all.
       const result = schema.safeParse(input ?? {});
       if (!result.success) {
@@ -63,7 +64,7 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, s
         return refuse(new Refusal("error", `${describeIssues(result.error)}. ${name} takes ${names}.`));
       }
       try {
-        return await run(result.data, eitherSignal(signal, options.signal));
+        return await run(result.data, until);
       } catch (error) {
         if (error instanceof Refusal) return refuse(error);
         throw error;

@@ -1,3 +1,9 @@
+/** Aborts after so many seconds, of which a host or a model may give any part. */
+export function afterSeconds(seconds: number): AbortSignal {
+  // It takes whole milliseconds, and 2.01 times 1000 is none.
+  return AbortSignal.timeout(Math.ceil(seconds * 1000));
+}
+
 /**
  * Waits for work, or until a signal aborts: then it gives `undefined` at once. Host code that ignores its signal must not
  * hold a session. `onLate` is told when the work fails after nobody waits for it any more.

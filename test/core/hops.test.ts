@@ -23,7 +23,8 @@ test("G19 the limit holds over any number of sessions, and says which setting it
   expect(nextHop({ hops: 4, chain: [] }, key("a"), key("b"), 5).allowed).toBe(true);
   expect(nextHop({ hops: 5, chain: [] }, key("a"), key("b"), 5)).toEqual({
     allowed: false,
-    reason: expect.stringContaining("tools.sessions.maxHops is 5"),
+    reason: expect.stringContaining("in a row"),
+    setting: "tools.sessions.maxHops is 5",
   });
 });
 

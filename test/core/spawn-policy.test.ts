@@ -11,7 +11,7 @@ function reasonFor(config: SessionsConfigInput, wish: Partial<SpawnWish> = {}): 
     live: 0,
     ...wish,
   });
-  return verdict.allowed ? "allowed" : verdict.reason;
+  return verdict.allowed ? "allowed" : `${verdict.reason} | ${verdict.setting}`;
 }
 
 test("a session may spawn of its own agent, one deep, five at once, by default", () => {

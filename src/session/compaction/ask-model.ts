@@ -6,6 +6,7 @@ import { HookError } from "../../errors.js";
 import { generate } from "../generation.js";
 import type { GenerateRequest } from "../hooks.js";
 import type { Shell } from "../shell.js";
+import { afterSeconds } from "../until-aborted.js";
 
 /** What the model made of a request that is the library's own. */
 export type Asked =
@@ -35,7 +36,7 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   const { overflowPatterns: patterns } = provider;
   let usage: Usage | undefined;
   let recorded: Message | undefined;
-  const late = AbortSignal.timeout(timeoutSeconds * 1000);
+  const late = afterSeconds(timeoutSeconds);
   const generation = await generate({
     provider,
     request: {

@@ -16,7 +16,7 @@ import { HookError } from "../../errors.js";
 import { NO_REPLY } from "../outcome.js";
 import type { Prompt } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
-import { untilAborted } from "../until-aborted.js";
+import { afterSeconds, untilAborted } from "../until-aborted.js";
 import { askModel } from "./ask-model.js";
 import type { SummaryFault } from "./compaction-outcome.js";
 
@@ -166,7 +166,7 @@ async function byHost(
   const { strategy, timeoutSeconds } = prompt.policy;
   const { key, uuid } = prompt.record;
   if (typeof strategy !== "function") throw new TypeError("The strategy is no function.");
-  const late = AbortSignal.timeout(timeoutSeconds * 1000);
+  const late = afterSeconds(timeoutSeconds);
   const ending = AbortSignal.any([signal, late]);
   const { previousSummary } = plan;
   // Its own, to do with as it likes: the plan is carried out as it was made.

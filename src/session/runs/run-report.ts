@@ -1,4 +1,4 @@
-import { isEntryOf, type TranscriptEntry } from "../../core/entry.js";
+import { isEntryOf, type RunEntry, type TranscriptEntry } from "../../core/entry.js";
 import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { cutText } from "../../core/shorten.js";
@@ -44,15 +44,19 @@ export function failedReport(error: unknown): RunReport {
   return { status: "error", code: codeOf(error) };
 }
 
-/** What became of a run, as its session's transcript tells it. `undefined` when there was none of this id. */
-export async function readRun(shell: Shell, record: SessionRecord, run: string): Promise<RunReport | undefined> {
+/** What became of a run, as its session's transcript tells it, and who asked for it. `undefined` when there was none of this id. */
+export async function readRun(
+  shell: Shell,
+  record: SessionRecord,
+  run: string,
+): Promise<{ from: SessionKey; report: RunReport } | undefined> {
   const entries = (await shell.ledger.from(record, run)) ?? [];
-  return runIn(record.key, entries);
-}
-
-function runIn(key: SessionKey, entries: readonly TranscriptEntry[]): RunReport | undefined {
   const [accepted] = entries;
   if (accepted === undefined || !isEntryOf(accepted, "run")) return undefined;
+  return { from: accepted.provenance.from, report: reportIn(record.key, accepted, entries) };
+}
+
+function reportIn(key: SessionKey, accepted: RunEntry, entries: readonly TranscriptEntry[]): RunReport {
   const at = messageOf(entries, accepted.id);
   const begun = at < 0 ? accepted : (entries[at] as TranscriptEntry);
   const end = entries.find((entry) => isEntryOf(entry, "turn") && entry.of === begun.id);

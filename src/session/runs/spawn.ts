@@ -3,7 +3,7 @@ import type { SpawnEntry } from "../../core/entry.js";
 import type { Cause } from "../../core/hops.js";
 import { formatSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
-import { canSpawn } from "../../core/spawn-policy.js";
+import { canSpawn, type SpawnVerdict } from "../../core/spawn-policy.js";
 import type { NewEntry } from "../ledger.js";
 import type { ReplyTo, Shell } from "../shell.js";
 import { Refusal } from "../tool.js";
@@ -26,11 +26,13 @@ export interface SpawnOrder {
   cause: Cause;
   taskCause: Cause;
   replyTo: ReplyTo | undefined;
+  /** Tells of a limit that is against it; the error to throw. */
+  refused(verdict: Extract<SpawnVerdict, { allowed: false }>): Error;
 }
 
 /**
  * Makes a sub-agent and puts it to work. When this resolves it is durable, in its parent's transcript and its own.
- * @throws Refusal when a limit is against it; nothing was made.
+ * @throws what `refused` gives when a limit is against it; nothing was made.
  */
 export async function spawn(shell: Shell, order: SpawnOrder): Promise<SubagentRun> {
   const { agentId, parent, mode, label, cleanup, cause, taskCause, replyTo } = order;
@@ -61,7 +63,7 @@ export async function spawn(shell: Shell, order: SpawnOrder): Promise<SubagentRu
 }
 
 // The limits are checked where it is noted, so that no two sub-agents can be the last that is allowed.
-async function noteInParent(shell: Shell, { parent }: SpawnOrder, spawned: SpawnedSubagent): Promise<void> {
+async function noteInParent(shell: Shell, { parent, refused }: SpawnOrder, spawned: SpawnedSubagent): Promise<void> {
   const { key: child, run, mode, label, cleanup } = spawned;
   const entry: NewEntry<SpawnEntry> = {
     ...{ type: "spawn", child, run, mode },
@@ -71,7 +73,7 @@ async function noteInParent(shell: Shell, { parent }: SpawnOrder, spawned: Spawn
   await shell.ledger.append(parent.key, ({ key, uuid, ancestors, subagents }) => {
     if (uuid !== parent.uuid) throw new Refusal("error", "This session was removed; nothing was spawned.");
     const verdict = canSpawn(shell.config, { parent: { key, ancestors }, child, live: subagents.length });
-    if (!verdict.allowed) throw new Refusal("denied", `Nothing was spawned: ${verdict.reason}.`);
+    if (!verdict.allowed) throw refused(verdict);
     return [entry];
   });
 }

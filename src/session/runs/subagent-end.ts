@@ -1,7 +1,16 @@
-import type { MessageEntry, Provenance, RunEntry, SpawnEndEntry, SpawnEntry, SubagentEnd } from "../../core/entry.js";
+import {
+  isEntryOf,
+  type MessageEntry,
+  type Provenance,
+  type RunEntry,
+  type SpawnEndEntry,
+  type SpawnEntry,
+  type SubagentEnd,
+} from "../../core/entry.js";
 import type { Cause } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { Usage } from "../../core/message.js";
+import type { SessionRecord } from "../../core/record.js";
 import type { LiveSubagent } from "../../core/runs.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
@@ -34,19 +43,19 @@ export type Announcement = NewEntry<RunEntry>;
 /**
  * Stores the end of a sub-agent with its parent, and with it what the parent is told: in one piece, and only once whoever ends it. One
  * that its parent has waited for has been answered to already.
- * @returns what the parent is to answer, if anything.
+ * @returns what it ended as, and what the parent is to answer, if anything.
  */
 export async function endSubagent(
   shell: Shell,
   task: SubagentTask,
   result: SubagentResult,
-): Promise<Announcement | undefined> {
+): Promise<{ result: SubagentResult; announcement?: Announcement }> {
   const { key, run, parent } = task;
   const { ledger, events } = shell;
   const { status, code } = result;
   const child = await ledger.read(key);
   const announcement = runEntry(ledger.newEntryId(), toldOf(task, result));
-  const { appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
+  const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
     const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
     if (live === undefined) return undefined;
     const end: NewEntry<SpawnEndEntry> = {
@@ -59,9 +68,24 @@ export async function endSubagent(
     };
     return [end, ...telling(live, status, announcement)];
   });
-  if (appended.length === 0) return undefined;
+  // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
+  if (appended.length === 0) return { result: (await storedEnd(shell, record, parent.uuid, run)) ?? result };
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
-  return appended.some(({ id }) => id === announcement.id) ? announcement : undefined;
+  return { result, ...(appended.some(({ id }) => id === announcement.id) ? { announcement } : {}) };
+}
+
+async function storedEnd(
+  { ledger }: Shell,
+  { uuid: now }: SessionRecord,
+  uuid: string,
+  run: string,
+): Promise<SubagentResult | undefined> {
+  if (now !== uuid) return undefined;
+  for await (const entry of ledger.storage.entries(uuid)) {
+    if (isEntryOf(entry, "spawn-end") && entry.run === run)
+      return { status: entry.status, ...(entry.error === undefined ? {} : { code: entry.error.code }) };
+  }
+  return undefined;
 }
 
 function spent(usage: Required<Usage> | undefined): { usage?: Usage } {

@@ -4,6 +4,7 @@ import { codeOf } from "../error-code.js";
 import { takeIn } from "../intake.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { Arrival, ReplyTo, Shell } from "../shell.js";
+import { afterSeconds } from "../until-aborted.js";
 import { startRun } from "./cause-run.js";
 import { reportOf, shortReply } from "./run-report.js";
 import type { LiveRun } from "./runs.js";
@@ -89,10 +90,10 @@ export class SubagentRun implements LiveRun {
     else slots.free();
   }
 
-  async #end(): Promise<{ result: SubagentResult; announcement: Announcement | undefined }> {
+  async #end(): Promise<{ result: SubagentResult; announcement?: Announcement }> {
     const result = await this.#work();
     try {
-      return { result, announcement: await endSubagent(this.#shell, this.#spawned, result) };
+      return await endSubagent(this.#shell, this.#spawned, result);
     } catch (error) {
       // It stays among those that live, and is found orphaned later.
       const { key, run } = this;
@@ -131,7 +132,7 @@ export class SubagentRun implements LiveRun {
       this.#isWorking = this.#hasSlot;
       if (this.#hasSlot) this.state = "running";
       if (timeoutSeconds > 0) {
-        this.#limit = AbortSignal.timeout(timeoutSeconds * 1000);
+        this.#limit = afterSeconds(timeoutSeconds);
         this.#limit.addEventListener("abort", () => this.stop("timed_out"), { once: true });
       }
       try {

@@ -1,6 +1,9 @@
-import { isEntryOf } from "../../core/entry.js";
+import { isEntryOf, type RunEntry } from "../../core/entry.js";
+import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { codeOf } from "../error-code.js";
+import { claimOfTheDead } from "../interrupted.js";
+import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
 
@@ -29,7 +32,29 @@ async function takeUpOne(shell: Shell, record: SessionRecord, run: string): Prom
     await shell.ledger.append(record.key, ({ uuid, waiting }) =>
       uuid === record.uuid && waiting.includes(run) ? [{ type: "turn", of: run, status: "interrupted" }] : undefined,
     );
+  } else if (isForSubagent(record, entry)) {
+    await tellOnly(shell, record, entry);
   } else if (entry.provenance.kind !== "task") {
     startRun(shell, { key: record.key, entry });
+  }
+}
+
+// The result of a sub-agent of a sub-agent. Who runs the one it was for answers it; when nobody does, it has ended, and an answer
+// would be nobody's.
+function isForSubagent({ key }: SessionRecord, { provenance }: RunEntry): boolean {
+  return provenance.kind === "sub-agent" && parseSessionKey(key).kind === "subagent";
+}
+
+async function tellOnly(shell: Shell, { key, uuid: meant }: SessionRecord, entry: RunEntry): Promise<void> {
+  const { id, content, provenance } = entry;
+  if (shell.runs.live(key) !== undefined) return;
+  const claim = await claimOfTheDead(shell, key);
+  if (claim === undefined) return;
+  try {
+    const tell = ({ uuid, waiting }: SessionRecord): NewEntry[] | undefined =>
+      uuid === meant && waiting.includes(id) ? [{ role: "user", content, provenance }] : undefined;
+    await shell.ledger.append(key, tell, { claim });
+  } finally {
+    await claim.release();
   }
 }

@@ -60,6 +60,11 @@ export class Guard {
     return accessOf(this.#shell.config, requester);
   }
 
+  /** Tells the operator of what was refused though the session may be reached, and which setting did. */
+  refused(target: SessionKey, setting: string): void {
+    this.#tell("denied", target, setting);
+  }
+
   /** Tells of an access to another session. */
   allowed(target: SessionKey): void {
     if (target !== this.#user.key) this.#tell("allowed", target, undefined);

@@ -1,6 +1,7 @@
 import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry } from "../../core/entry.js";
 import type { SessionRecord } from "../../core/record.js";
 import type { Shell } from "../shell.js";
+import { showsAnything } from "./history-view.js";
 
 /** Some messages of a session, and whether there are earlier ones. */
 export interface HistoryPage {
@@ -16,7 +17,7 @@ export async function lastMessages(
   { ledger }: Shell,
   { uuid }: SessionRecord,
   options: { limit: number; includeTools: boolean; before?: string | undefined },
-): Promise<HistoryPage> {
+): Promise<HistoryPage | undefined> {
   const { limit, includeTools, before } = options;
   for (let reach = limit + 16; ; reach *= 2) {
     const entries: TranscriptEntry[] = [];
@@ -26,15 +27,11 @@ export async function lastMessages(
     const end = before === undefined ? inForce.length : inForce.findIndex(({ id }) => id === before);
     const shown = inForce.slice(0, Math.max(0, end)).filter((message) => isShown(message, includeTools));
     const isAll = clear >= 0 || entries.length < reach;
+    if (isAll && end < 0) return undefined;
     if (isAll || shown.length > limit) return { messages: shown.slice(-limit), more: shown.length > limit };
   }
 }
 
-function isShown({ role, content, cleared }: MessageEntry, includeTools: boolean): boolean {
-  if (cleared) return false;
-  if (includeTools) return true;
-  if (role === "tool") return false;
-  return (
-    typeof content === "string" || content.some(({ type }) => type === "text" || type === "image" || type === "file")
-  );
+function isShown(message: MessageEntry, includeTools: boolean): boolean {
+  return message.cleared !== true && showsAnything(message, includeTools);
 }

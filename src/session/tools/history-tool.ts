@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Shell, ToolUser } from "../shell.js";
-import { makeTool, type SessionTool } from "../tool.js";
+import { makeTool, Refusal, type SessionTool } from "../tool.js";
 import { Guard } from "./guard.js";
 import { lastMessages } from "./history-page.js";
 import { viewMessages } from "./history-view.js";
@@ -28,6 +28,8 @@ export function historyTool(shell: Shell, user: ToolUser): SessionTool {
         const { key, record } = await guard.reach(sessionKey, (target) => target === user.key);
         if (record === undefined) return { sessionKey: key, messages: [], truncated: false };
         const page = await lastMessages(shell, record, { limit, includeTools, before });
+        if (page === undefined)
+          throw new Refusal("error", "before is the id of no message of that session. Leave it out.");
         const { messages, truncated } = viewMessages(page.messages, { includeTools });
         return { sessionKey: key, messages, truncated: truncated || page.more };
       },

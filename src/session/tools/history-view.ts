@@ -29,7 +29,7 @@ type ToolCall = Extract<ContentPart, { type: "tool-call" }>;
 type ToolResult = Extract<ContentPart, { type: "tool-result" }>;
 
 const DEFAULT_BYTES = 65_536;
-const LEAST_BYTES = 1024;
+const LEAST_BYTES = 256;
 const TEXT_CHARACTERS = 4000;
 // A name says who it was within so much, an id and a time say all. Id and time take 576 of the least bytes at most, with six bytes
 // for a character.
@@ -78,6 +78,13 @@ export function viewMessages(
   return { messages: shown.reverse(), truncated };
 }
 
+/** Whether there is anything of a message to show. */
+export function showsAnything({ role, content }: MessageEntry, includeTools: boolean): boolean {
+  if (role === "tool" && !includeTools) return false;
+  const isTraffic = ({ type }: ContentPart) => type === "tool-call" || type === "tool-result";
+  return wordsOf(content).trim() !== "" || (includeTools && typeof content !== "string" && content.some(isTraffic));
+}
+
 /** A message that is too large, with ever less of each text and value, and at last without all that can be done without. */
 function viewToFit(entry: MessageEntry, whole: HistoryMessage, room: number): HistoryMessage {
   const includeTools = whole.toolCalls !== undefined || whole.toolResults !== undefined;
@@ -103,13 +110,13 @@ class View {
   }
 
   /** `undefined` when there is nothing of it to show. */
-  message({ id, role, timestamp, ...entry }: MessageEntry, includeTools: boolean): HistoryMessage | undefined {
-    if (role === "tool" && !includeTools) return undefined;
+  message(message: MessageEntry, includeTools: boolean): HistoryMessage | undefined {
+    if (!showsAnything(message, includeTools)) return undefined;
+    const { id, role, timestamp, ...entry } = message;
     const content = this.#text(wordsOf(entry.content));
     const traffic = includeTools && typeof entry.content !== "string" ? entry.content : [];
     const toolCalls = traffic.filter((part) => part.type === "tool-call").map((part) => this.#call(part));
     const toolResults = traffic.filter((part) => part.type === "tool-result").map((part) => this.#result(part));
-    if (content.trim() === "" && toolCalls.length + toolResults.length === 0) return undefined;
     const name = entry.sender?.name ?? entry.sender?.id;
     // A key is what one answers to, so it stays as it is; it has 1,024 bytes at most.
     const from = entry.provenance?.from ?? (name === undefined ? undefined : this.#name(name, NAME_CHARACTERS));

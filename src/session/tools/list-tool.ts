@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { agentModel } from "../../core/config.js";
+import { jsonBytes } from "../../core/json.js";
 import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { effectiveModel } from "../../core/state.js";
@@ -48,22 +49,42 @@ export function listTool(shell: Shell, user: ToolUser): SessionTool {
           found.push(record);
           guard.allowed(record.key);
         }
-        const sessions: JsonObject[] = [];
-        for (const record of found) sessions.push(await describe(shell, record, messageLimit, found.length));
-        return { count: sessions.length, sessions, ...(more ? { more } : {}) };
+        const sessions = found.map((record) => about(shell, record));
+        const isWhole = messageLimit === 0 || (await addMessages(shell, found, sessions, messageLimit));
+        return {
+          count: sessions.length,
+          sessions,
+          ...(more ? { more } : {}),
+          ...(isWhole ? {} : { truncated: true }),
+        };
       },
     },
     user.turn?.signal,
   );
 }
 
-async function describe(shell: Shell, record: SessionRecord, messageLimit: number, of: number): Promise<JsonObject> {
-  const { key, lastActive, messageCount, state } = record;
+function about(shell: Shell, { key, lastActive, messageCount, state }: SessionRecord): JsonObject {
   const { kind, agentId } = parseSessionKey(key);
   const model = effectiveModel(state, agentModel(shell.config, agentId));
-  const about = { key, kind, lastActive, messageCount, ...(model === undefined ? {} : { model }) };
-  if (messageLimit === 0) return about;
-  const page = await lastMessages(shell, record, { limit: messageLimit, includeTools: false });
-  const maxBytes = Math.floor(MOST_BYTES / of);
-  return { ...about, messages: viewMessages(page.messages, { includeTools: false, maxBytes }).messages };
+  return { key, kind, lastActive, messageCount, ...(model === undefined ? {} : { model }) };
+}
+
+/** Gives each its last messages, as far as there is room. @returns whether that was enough for all. */
+async function addMessages(
+  shell: Shell,
+  found: readonly SessionRecord[],
+  sessions: readonly JsonObject[],
+  limit: number,
+): Promise<boolean> {
+  let room = MOST_BYTES;
+  let isWhole = true;
+  for (const [at, record] of found.entries()) {
+    const page = await lastMessages(shell, record, { limit, includeTools: false });
+    const maxBytes = Math.floor(room / (found.length - at));
+    const { messages, truncated } = viewMessages(page?.messages ?? [], { includeTools: false, maxBytes });
+    room -= jsonBytes(messages);
+    isWhole &&= !truncated;
+    Object.assign(sessions[at] as JsonObject, { messages });
+  }
+  return isWhole;
 }

@@ -7,7 +7,7 @@ import { replyBack } from "../runs/reply-back.js";
 import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
-import { untilAborted } from "../until-aborted.js";
+import { afterSeconds, untilAborted } from "../until-aborted.js";
 import { Guard } from "./guard.js";
 
 const MOST_CHARACTERS = 65_536;
@@ -45,9 +45,14 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
         const { record } = await guard.requester();
         const { maxHops, maxSendsPerMinute } = shell.config.tools.sessions;
         const hop = nextHop(await guard.cause(record), user.key, target, maxHops);
-        if (!hop.allowed) throw new Refusal("denied", `Not sent: ${hop.reason}.`);
-        if (!shell.runs.rate.count(user.key))
+        if (!hop.allowed) {
+          guard.refused(target, hop.setting ?? hop.reason);
+          throw new Refusal("denied", `Not sent: ${hop.reason}.`);
+        }
+        if (!shell.runs.rate.count(user.key)) {
+          guard.refused(target, `tools.sessions.maxSendsPerMinute is ${maxSendsPerMinute}`);
           throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
+        }
         const { hops, chain } = hop.cause;
         const { run, done } = await send(shell, { from: user.key, target, message, hops, chain: [...chain] });
         const report = timeoutSeconds === 0 ? undefined : await waitFor(shell, user.key, done, timeoutSeconds, signal);
@@ -95,7 +100,7 @@ async function waitFor(
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<RunReport | undefined> {
-  const enough = AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1000)]);
+  const enough = AbortSignal.any([signal, afterSeconds(timeoutSeconds)]);
   const waiting = untilAborted(done, enough, () => {});
   const self = shell.runs.live(key);
   return (await (self === undefined ? waiting : self.whileWaiting(waiting)))?.value;

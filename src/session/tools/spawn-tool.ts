@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { nextHop } from "../../core/hops.js";
-import { formatSessionKey, isAgentId, parseSessionKey } from "../../core/key.js";
-import { spawnableAgents } from "../../core/spawn-policy.js";
+import { formatSessionKey, isAgentId, parseSessionKey, type SessionKey } from "../../core/key.js";
+import { canSpawn, type SpawnVerdict, spawnableAgents } from "../../core/spawn-policy.js";
 import { resolveModel } from "../resolve-model.js";
 import { settleSubagents } from "../runs/orphans.js";
 import { spawn } from "../runs/spawn.js";
@@ -10,6 +10,8 @@ import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
 import { untilAborted } from "../until-aborted.js";
 import { Guard } from "./guard.js";
+
+type Denied = Extract<SpawnVerdict, { allowed: false }>;
 
 const MOST_CHARACTERS = 65_536;
 
@@ -52,21 +54,29 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
         if (child === undefined)
           throw new Refusal("error", `agentId may be ${spawnableAgents(shell.config, user.key).join(", ")} here.`);
         const hop = nextHop(cause, user.key, child, shell.config.tools.sessions.maxHops);
-        if (!hop.allowed) throw new Refusal("denied", `Nothing was spawned: ${hop.reason}.`);
+        if (!hop.allowed) {
+          guard.refused(child, hop.setting ?? hop.reason);
+          throw new Refusal("denied", `Nothing was spawned: ${hop.reason}.`);
+        }
+        const model = modelOf(shell, user, wish.model);
+        // Asked before a session is made for who has none; what counts is asked again when it is noted.
+        const verdict = canSpawn(shell.config, { parent: { key: user.key, ancestors }, child, live: 0 });
+        if (!verdict.allowed) throw spawnRefused(guard, child, verdict);
         const parent = record ?? (await shell.ledger.open(user.key));
         await settleSubagents(shell, parent, { once: true });
         const subagent = await spawn(shell, {
-          parent: { ...parent, ancestors: [...ancestors] },
+          parent,
           agentId,
           task: wish.task,
           mode,
           label: wish.label,
-          model: modelOf(shell, user, wish.model),
+          model,
           cleanup: cleanup === "delete" ? cleanup : undefined,
           timeoutSeconds: wish.timeoutSeconds,
           cause,
           taskCause: hop.cause,
           replyTo: user.turn?.replyTo,
+          refused: (denied) => spawnRefused(guard, child, denied),
         });
         const made = { childSessionKey: subagent.key, runId: subagent.run };
         if (mode === "start") return { status: "accepted", ...made };
@@ -75,6 +85,11 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
     },
     user.turn?.signal,
   );
+}
+
+function spawnRefused(guard: Guard, child: SessionKey, { reason, setting }: Denied): Refusal {
+  guard.refused(child, setting);
+  return new Refusal("denied", `Nothing was spawned: ${reason}.`);
 }
 
 function modelOf(shell: Shell, { key }: ToolUser, name: string | undefined): string | undefined {

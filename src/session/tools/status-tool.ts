@@ -25,7 +25,9 @@ export function statusTool(shell: Shell, user: ToolUser): SessionTool {
       async run({ sessionKey = user.key, runId }) {
         const { key, record } = await guard.reach(sessionKey, (target) => target === user.key);
         if (runId !== undefined) {
-          const report = record === undefined ? undefined : await readRun(shell, record, runId);
+          // What was asked by a third is between those two.
+          const run = record === undefined ? undefined : await readRun(shell, record, runId);
+          const report = run !== undefined && [key, run.from].includes(user.key) ? run.report : undefined;
           if (report === undefined) throw new Refusal("error", "That session has no run of this runId.");
           return { key, runId, ...report, ...shortReply(report) };
         }
@@ -38,10 +40,10 @@ export function statusTool(shell: Shell, user: ToolUser): SessionTool {
           lastActive,
           busy,
         } = await statusOf(shell, record);
-        const subagents = record.subagents.map(({ key: child, label }) => ({
-          key: child,
-          ...(label ? { label } : {}),
-        }));
+        const access = guard.access(await guard.requester());
+        const subagents = record.subagents
+          .filter((subagent) => access({ key: subagent.key, ancestors: [key, ...record.ancestors] }).allowed)
+          .map(({ key: child, label }) => ({ key: child, ...(label === undefined ? {} : { label }) }));
         return {
           ...{ key, messageCount, model, tokensUsed, contextWindow, lastActive, busy },
           ...(subagents.length === 0 ? {} : { subagents }),
