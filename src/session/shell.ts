@@ -8,6 +8,7 @@ import type { Compactions } from "./compaction/compactions.js";
 import type { Events } from "./events.js";
 import type { Authorize, ChannelHooks, Clock, Logger, ProviderHooks } from "./hooks.js";
 import type { Ledger, NewEntry } from "./ledger.js";
+import type { Lifespan } from "./lifespan.js";
 import type { ModelWindows } from "./prompt/model-windows.js";
 import type { TokenGauge } from "./prompt/token-gauge.js";
 import type { Runs } from "./runs/runs.js";
@@ -72,8 +73,7 @@ export interface ToolUser {
   /** The turn in which they are used. Without it, the session's open turn says what led to a call. */
   turn?: {
     cause: Cause;
-    /** Ends with the turn. */
-    signal: AbortSignal;
+    lifespan: Lifespan;
     replyTo: ReplyTo | undefined;
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { describeIssues } from "../core/message.js";
+import type { Lifespan } from "./lifespan.js";
 
 /** A JSON object: what goes into a tool and comes out of it. */
 export type JsonObject = { [name: string]: unknown };
@@ -41,8 +42,8 @@ export interface ToolDefinition<S extends z.ZodObject> {
   run(input: z.infer<S>, signal: AbortSignal): Promise<JsonObject>;
 }
 
-/** Makes a tool: checks its input, and turns what it refuses into an answer. With `signal` it ends, and what it waits for. */
-export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, signal?: AbortSignal): SessionTool {
+/** Makes a tool: checks its input, and turns what it refuses into an answer. With `lifespan` it ends, and what it waits for. */
+export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, lifespan?: Lifespan): SessionTool {
   const { name, description, input: schema, hasStatus = false, run } = definition;
   const refuse = ({ status, message }: Refusal): JsonObject => ({ ...(hasStatus ? { status } : {}), error: message });
   let inputSchema: JsonObject | undefined;
@@ -55,8 +56,8 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, s
       return inputSchema;
     },
     async execute(input, options = {}) {
-      const until = eitherSignal(signal, options.signal);
-      if (until.aborted) return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
+      if (lifespan?.isOver || options.signal?.aborted)
+        return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
       // Some frameworks hand on a call without arguments as nothing at all.
       const result = schema.safeParse(input ?? {});
       if (!result.success) {
@@ -64,7 +65,7 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, s
         return refuse(new Refusal("error", `${describeIssues(result.error)}. ${name} takes ${names}.`));
       }
       try {
-        return await run(result.data, until);
+        return await run(result.data, eitherSignal(lifespan?.signal, options.signal));
       } catch (error) {
         if (error instanceof Refusal) return refuse(error);
         throw error;

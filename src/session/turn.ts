@@ -13,6 +13,7 @@ import { codeOf } from "./error-code.js";
 import { type Generation, generate } from "./generation.js";
 import type { ProviderHooks } from "./hooks.js";
 import type { Appended, NewEntry } from "./ledger.js";
+import { Lifespan } from "./lifespan.js";
 import { replyOutcome, type TurnOutcome } from "./outcome.js";
 import { TurnPrompt } from "./prompt/turn-prompt.js";
 import type { Arrival, Shell } from "./shell.js";
@@ -113,9 +114,8 @@ export class Turn {
     const { events, logger } = this.#shell;
     const { uuid } = this.#begun;
     const { hops, chain } = line.provenance ?? NO_CAUSE;
-    const ended = new AbortController();
-    const signal = AbortSignal.any([this.#signal, ended.signal]);
-    const tools = this.#shell.tools({ key, turn: { cause: { hops, chain }, signal, replyTo } });
+    const lifespan = new Lifespan(this.#signal);
+    const tools = this.#shell.tools({ key, turn: { cause: { hops, chain }, lifespan, replyTo } });
     return generate({
       provider,
       request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, tools, signal: this.#signal },
@@ -127,7 +127,7 @@ export class Turn {
         }),
       onLateFailure: () => logger.debug({ key }, "the provider failed after its turn was stopped"),
       // A tool that is called by what is still running of the provider does nothing any more.
-    }).finally(() => ended.abort());
+    }).finally(() => lifespan.end());
   }
 
   // Steps are stored in the order in which they were recorded, whoever waits for what.

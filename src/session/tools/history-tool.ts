@@ -34,6 +34,6 @@ export function historyTool(shell: Shell, user: ToolUser): SessionTool {
         return { sessionKey: key, messages, truncated: truncated || page.more };
       },
     },
-    user.turn?.signal,
+    user.turn?.lifespan,
   );
 }

@@ -59,7 +59,7 @@ export function listTool(shell: Shell, user: ToolUser): SessionTool {
         };
       },
     },
-    user.turn?.signal,
+    user.turn?.lifespan,
   );
 }
 

@@ -63,7 +63,7 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
         return { runId: run, status: timeoutSeconds === 0 ? "accepted" : "timeout" };
       },
     },
-    user.turn?.signal,
+    user.turn?.lifespan,
   );
 }
 

@@ -83,7 +83,7 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
         return { ...(await resultOf(shell, user, subagent, signal)), ...made };
       },
     },
-    user.turn?.signal,
+    user.turn?.lifespan,
   );
 }
 

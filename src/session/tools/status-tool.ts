@@ -50,6 +50,6 @@ export function statusTool(shell: Shell, user: ToolUser): SessionTool {
         };
       },
     },
-    user.turn?.signal,
+    user.turn?.lifespan,
   );
 }
