@@ -96,7 +96,7 @@ export { isContextOverflow, isPayloadTooLarge, type OverflowOptions } from "./co
 export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { readEntry } from "./core/read-entry.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
-export type { LiveSubagent } from "./core/runs.js";
+export type { LiveSubagent, WaitingRun } from "./core/runs.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { canSpawn, type SpawnVerdict, type SpawnWish } from "./core/spawn-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";

@@ -10,7 +10,7 @@ import {
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import { sumUsage, type Usage } from "./message.js";
-import { foldRuns, type LiveSubagent } from "./runs.js";
+import { foldRuns, type LiveSubagent, type WaitingRun } from "./runs.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
 import { isCanonicalTime } from "./time.js";
 import { maxMessageTokens } from "./tokens.js";
@@ -45,7 +45,7 @@ export interface SessionRecord {
   /** What all calls of the model have cost together, in tokens, with those of sub-agents that have ended. Never the size of anything. */
   usageTotal: Required<Usage>;
   /** Accepted messages of other sessions whose turns have not begun. */
-  waiting: string[];
+  waiting: WaitingRun[];
   /** Sub-agents of this session that have not ended. */
   subagents: LiveSubagent[];
   /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */

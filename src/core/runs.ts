@@ -8,14 +8,22 @@ export interface LiveSubagent {
   run: string;
   mode: SpawnEntry["mode"];
   label?: string;
+  cleanup?: "delete";
   /** The session has been cleared since it was spawned: what becomes of it is no part of the new conversation. */
+  cleared?: true;
+}
+
+/** An accepted message of another session whose turn has not begun. */
+export interface WaitingRun {
+  run: string;
+  /** The session has been cleared since it was accepted: it belongs to what was cleared. */
   cleared?: true;
 }
 
 /** What a record keeps of messages between sessions. */
 export interface RunFacts {
   /** Accepted messages of other sessions whose turns have not begun. */
-  waiting: string[];
+  waiting: WaitingRun[];
   /** Sub-agents that have not ended. */
   subagents: LiveSubagent[];
   usageTotal: Required<Usage>;
@@ -26,7 +34,7 @@ export function foldRuns<F extends RunFacts>(facts: F, entry: TranscriptEntry): 
   if (isMessageEntry(entry)) return begun(facts, entry.provenance?.run);
   // One that was stopped before it began has an end and no message.
   if (isEntryOf(entry, "turn")) return begun(facts, entry.of);
-  if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, entry.id] };
+  if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, { run: entry.id }] };
   if (isEntryOf(entry, "spawn")) return { ...facts, subagents: [...facts.subagents, liveOf(entry)] };
   if (isEntryOf(entry, "spawn-end")) {
     const subagents = facts.subagents.filter(({ run }) => run !== entry.run);
@@ -35,16 +43,30 @@ export function foldRuns<F extends RunFacts>(facts: F, entry: TranscriptEntry): 
     const usageTotal = entry.usage === undefined ? facts.usageTotal : sumUsage(facts.usageTotal, entry.usage);
     return { ...facts, subagents, usageTotal };
   }
-  if (isEntryOf(entry, "clear") && facts.subagents.length > 0)
-    return { ...facts, subagents: facts.subagents.map((subagent) => ({ ...subagent, cleared: true as const })) };
-  return facts;
+  return isEntryOf(entry, "clear") ? cleared(facts) : facts;
+}
+
+function cleared<F extends RunFacts>(facts: F): F {
+  const { waiting, subagents } = facts;
+  if (waiting.length + subagents.length === 0) return facts;
+  const mark = <T>(one: T) => ({ ...one, cleared: true as const });
+  return { ...facts, waiting: waiting.map(mark), subagents: subagents.map(mark) };
+}
+
+/** An accepted message, while its turn has not begun. */
+export function waitingRun({ waiting }: Pick<RunFacts, "waiting">, run: string): WaitingRun | undefined {
+  return waiting.find((one) => one.run === run);
 }
 
 function begun<F extends RunFacts>(facts: F, run: string | undefined): F {
-  if (run === undefined || !facts.waiting.includes(run)) return facts;
-  return { ...facts, waiting: facts.waiting.filter((id) => id !== run) };
+  if (run === undefined || waitingRun(facts, run) === undefined) return facts;
+  return { ...facts, waiting: facts.waiting.filter((one) => one.run !== run) };
 }
 
-function liveOf({ child: key, run, mode, label }: SpawnEntry): LiveSubagent {
-  return { key, run, mode, ...(label === undefined ? {} : { label }) };
+function liveOf({ child: key, run, mode, label, cleanup }: SpawnEntry): LiveSubagent {
+  return {
+    ...{ key, run, mode },
+    ...(label === undefined ? {} : { label }),
+    ...(cleanup === undefined ? {} : { cleanup }),
+  };
 }

@@ -6,6 +6,7 @@ import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import { maySend } from "../core/send-policy.js";
 import { ClosedError, HookError } from "../errors.js";
+import { anySignal } from "./any-signal.js";
 import { compactionReply } from "./compaction/compaction-outcome.js";
 import { compact } from "./compaction/compactor.js";
 import { flushCleared } from "./compaction/memory-flush.js";
@@ -13,6 +14,7 @@ import { deliver } from "./delivery.js";
 import type { NewEntry } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
 import { resolveModel } from "./resolve-model.js";
+import { killSubagents } from "./runs/kill.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
 import type { InboundArrival, Shell } from "./shell.js";
 import { type SessionStatus, statusOf } from "./status.js";
@@ -40,7 +42,7 @@ export async function runCommand(shell: Shell, arrival: InboundArrival, command:
   const { key, message, signal } = arrival;
   // What it stops or clears is what came before it, so that is noted before anything is waited for.
   const before = shell.queue.inLine(key);
-  const ending = signal === undefined ? shell.queue.closing : AbortSignal.any([signal, shell.queue.closing]);
+  const ending = anySignal(signal, shell.queue.closing);
   const allowed = mayRun(shell, arrival, command, ending);
   // Its failure is seen when the command's turn comes.
   void Promise.allSettled([allowed]);
@@ -98,7 +100,8 @@ async function carryOut(
     if (cleared !== undefined) flushCleared(shell, record, cleared.id);
     if (effect.stop) {
       before.stop();
-      shell.runs.stopChildren(key);
+      shell.runs.stopDescendants(key);
+      shell.runs.inBackground(killSubagents(shell, record));
       shell.compactions.stop(record.uuid);
     }
     const { reply: text, compact } = effect;
@@ -156,7 +159,10 @@ function surroundings(
   return {
     record,
     agentModel: agentModel(shell.config, agentId),
-    busy: shell.queue.busy(key) || shell.compactions.isRunning(record.uuid) || shell.runs.childrenOf(key).length > 0,
+    busy:
+      shell.queue.busy(key) ||
+      shell.compactions.isRunning(record.uuid) ||
+      record.subagents.length + shell.runs.descendantsOf(key).length > 0,
     size,
     resolveModel: (name: string) => resolveModel(shell, name, key),
   };

@@ -1,8 +1,10 @@
 import { isActivated } from "../core/activation.js";
 import type { SessionRecord } from "../core/record.js";
+import { waitingRun } from "../core/runs.js";
 import { maySend } from "../core/send-policy.js";
 import { isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
+import { anySignal } from "./any-signal.js";
 import { endInterrupted } from "./interrupted.js";
 import type { TurnOutcome } from "./outcome.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
@@ -17,7 +19,7 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
   const seen = seenBefore(record, arrival);
   const reason = seen === undefined ? whyUnanswered(shell, arrival, record) : undefined;
   if (reason !== undefined) return note(shell, arrival, slot, reason);
-  const signal = arrival.signal === undefined ? slot.signal : AbortSignal.any([slot.signal, arrival.signal]);
+  const signal = anySignal(slot.signal, arrival.signal);
   // A sub-agent that runs here holds its session's claim for longer than a turn.
   const held = shell.runs.live(arrival.key)?.claim;
   const claim = signal.aborted ? undefined : (held ?? (await claimOrAbort(shell, arrival, signal)));
@@ -31,7 +33,9 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
     if (current.openTurns.length > 0) await endInterrupted(shell, current, claim);
     const seenNow = seenBefore(current, arrival);
     if (seenNow !== undefined) return await answerDuplicate(shell, current, seenNow);
-    return await new Turn(shell, arrival, slot, claim, AbortSignal.any([signal, claim.signal])).run();
+    shell.tidy(current, arrival);
+    if (isOutdatedResult(current, arrival)) return await tellOutdated(shell, arrival, slot);
+    return await new Turn(shell, arrival, slot, claim, anySignal(signal, claim.signal)).run();
   } finally {
     if (claim !== held) await claim.release();
   }
@@ -40,6 +44,20 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
 // A person's message makes its session. Another session's was accepted by one that is not there any more.
 function recordFor(shell: Shell, { key, line }: Arrival): Promise<SessionRecord | undefined> {
   return line.provenance === undefined ? shell.ledger.open(key) : shell.ledger.read(key);
+}
+
+// What a sub-agent came to is not answered in a conversation that did not ask for it.
+function isOutdatedResult(record: SessionRecord, { line }: Arrival): boolean {
+  const { provenance } = line;
+  return provenance?.kind === "sub-agent" && waitingRun(record, provenance.run)?.cleared === true;
+}
+
+async function tellOutdated(shell: Shell, arrival: Arrival, slot: Slot): Promise<TurnOutcome> {
+  const { key } = arrival;
+  await shell.ledger.append(key, (record) =>
+    seenBefore(record, arrival) === undefined ? [userEntry(arrival, slot, record)] : undefined,
+  );
+  return { status: "silent", key };
 }
 
 function gone({ key }: Arrival): TurnOutcome {
@@ -64,7 +82,9 @@ async function note(
   reason: "not-mentioned" | "send-policy",
 ): Promise<TurnOutcome> {
   const { record, appended } = await shell.ledger.append(arrival.key, (current) =>
-    seenBefore(current, arrival) === undefined ? [{ ...userEntry(arrival, slot), unanswered: reason }] : undefined,
+    seenBefore(current, arrival) === undefined
+      ? [{ ...userEntry(arrival, slot, current), unanswered: reason }]
+      : undefined,
   );
   const seen = appended.length === 0 ? seenBefore(record, arrival) : undefined;
   if (seen !== undefined) return answerDuplicate(shell, record, seen);
@@ -86,7 +106,7 @@ async function abandon(shell: Shell, arrival: Arrival, slot: Slot): Promise<Turn
   const { record, appended } = await shell.ledger.append(arrival.key, (current) =>
     seenBefore(current, arrival) === undefined
       ? [
-          { ...userEntry(arrival, slot), id: turn, turn: true },
+          { ...userEntry(arrival, slot, current), id: turn, turn: true },
           { type: "turn", of: turn, status: "aborted" },
         ]
       : undefined,

@@ -1,3 +1,5 @@
+import { anySignal } from "./any-signal.js";
+
 // One for all: an abort without a reason makes an error with a stack, which takes longer than the rest of what a tool is.
 const OVER = new Error("It is over.");
 
@@ -24,7 +26,7 @@ export class Lifespan {
     if (this.#signal === undefined) {
       this.#ended = new AbortController();
       if (this.#isOver) this.#ended.abort(OVER);
-      this.#signal = AbortSignal.any([this.#within, this.#ended.signal]);
+      this.#signal = anySignal(this.#within, this.#ended.signal);
     }
     return this.#signal;
   }

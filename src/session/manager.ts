@@ -22,6 +22,7 @@ import { checkOptions, type SessionManagerOptions } from "./manager-options.js";
 import type { TurnOutcome } from "./outcome.js";
 import { ModelWindows } from "./prompt/model-windows.js";
 import { TokenGauge } from "./prompt/token-gauge.js";
+import { purgeSession } from "./purge.js";
 import { arrivalOf, receive } from "./receive.js";
 import { killSubagent, killSubagents } from "./runs/kill.js";
 import { settleSubagents } from "./runs/orphans.js";
@@ -30,7 +31,7 @@ import { Runs } from "./runs/runs.js";
 import { SendRate } from "./runs/send-rate.js";
 import { Slots } from "./runs/slots.js";
 import { type Subagent, subagentsOf } from "./runs/subagents.js";
-import { takeUp } from "./runs/take-up.js";
+import { tidy, tidyBehind } from "./runs/take-up.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Shell } from "./shell.js";
@@ -82,6 +83,7 @@ export class SessionManager implements AsyncDisposable {
         new SendRate(clock, config.tools.sessions.maxSendsPerMinute),
       ),
       tools: (user) => toolsFor(this.#shell, user),
+      tidy: (record, arrival) => tidyBehind(this.#shell, record, arrival),
     };
     keepShell(this, this.#shell);
   }
@@ -121,7 +123,7 @@ export class SessionManager implements AsyncDisposable {
     const key = typeof target === "string" ? checkedKey(target) : this.resolve(target);
     const record = await this.#shell.ledger.open(key);
     await settleInterrupted(this.#shell, record);
-    await settleSubagents(this.#shell, record, { once: true });
+    await settleSubagents(this.#shell, record, { seldom: true });
     return new Session(this.#shell, record);
   }
 
@@ -160,19 +162,12 @@ export class SessionManager implements AsyncDisposable {
   }
 
   /**
-   * Removes a session and its transcript for good, after its turns have been stopped.
+   * Removes a session and its transcript for good, after its turns have been stopped, and every session that was spawned below it.
    * @returns whether there was one.
    */
   async purge(key: SessionKey | string): Promise<boolean> {
     this.#assertOpen("purge");
-    const checked = checkedKey(key);
-    const { queue, ledger, runs } = this.#shell;
-    // What it has spawned works for nobody any more; as a sub-agent it has an end, with its parent.
-    const stopped = [...runs.stopChildren(checked), runs.live(checked)];
-    runs.live(checked)?.stop("killed");
-    queue.inLine(checked).stop();
-    await Promise.allSettled(stopped.map((run) => run?.ended));
-    return queue.run(checked, false, () => ledger.storage.delete(checked));
+    return purgeSession(this.#shell, checkedKey(key));
   }
 
   /**
@@ -184,8 +179,7 @@ export class SessionManager implements AsyncDisposable {
     const found: InterruptedTurn[] = [];
     for await (const record of this.#shell.ledger.storage.list()) {
       found.push(...(await settleInterrupted(this.#shell, record)));
-      await settleSubagents(this.#shell, record);
-      await takeUp(this.#shell, record);
+      await tidy(this.#shell, record);
     }
     return found;
   }

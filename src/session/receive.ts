@@ -3,7 +3,6 @@ import type { CheckedInbound } from "../core/inbound.js";
 import { takeIn } from "./intake.js";
 import type { TurnOutcome } from "./outcome.js";
 import { settleSubagents } from "./runs/orphans.js";
-import { takeUp } from "./runs/take-up.js";
 import type { InboundArrival, Shell } from "./shell.js";
 
 /** What is dealt with when a person's message has been taken in. */
@@ -27,13 +26,9 @@ export function receive(shell: Shell, arrival: InboundArrival): Promise<TurnOutc
   const { key, place } = arrival;
   const asksForAnswer = place?.chatType === "dm" || place?.mentioned === true;
   return shell.queue.run(key, asksForAnswer, async (slot) => {
-    // What a process that died has left is told before the first message is answered, and carried on behind it.
-    const left = shell.runs.isFirst(key) ? await shell.ledger.read(key) : undefined;
-    if (left !== undefined) await settleSubagents(shell, left, { once: true });
-    try {
-      return await takeIn(shell, arrival, slot);
-    } finally {
-      if (left !== undefined) await takeUp(shell, left);
-    }
+    // What a process that died has left of sub-agents is told before the first message is answered.
+    const left = shell.runs.isDue(key, shell.clock.now()) ? await shell.ledger.read(key) : undefined;
+    if (left !== undefined) await settleSubagents(shell, left, { seldom: true });
+    return takeIn(shell, arrival, slot);
   });
 }

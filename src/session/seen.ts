@@ -1,4 +1,5 @@
 import type { SessionRecord } from "../core/record.js";
+import { waitingRun } from "../core/runs.js";
 import { messageOf, storedOutcome, type TurnOutcome } from "./outcome.js";
 import type { Arrival, Shell } from "./shell.js";
 
@@ -15,7 +16,7 @@ interface Seen {
  */
 export function seenBefore(record: SessionRecord, { line }: Arrival): Seen | undefined {
   const { provenance, messageId, address } = line;
-  if (provenance !== undefined) return record.waiting.includes(provenance.run) ? undefined : { id: provenance.run };
+  if (provenance !== undefined) return waitingRun(record, provenance.run) ? undefined : { id: provenance.run };
   if (messageId === undefined) return undefined;
   return record.recentMessages.find((seen) => seen.messageId === messageId && seen.address === address);
 }

@@ -7,6 +7,7 @@ import { describeIssues, type Message, messageSchema, ownFields } from "../core/
 import type { SessionRecord } from "../core/record.js";
 import { checkPatch, type SessionState, type StatePatch } from "../core/state.js";
 import { InvalidMessageError, SessionNotFoundError } from "../errors.js";
+import { anySignal } from "./any-signal.js";
 import type { CompactionOutcome } from "./compaction/compaction-outcome.js";
 import { compact } from "./compaction/compactor.js";
 import { flushCleared, flushMemory } from "./compaction/memory-flush.js";
@@ -106,7 +107,7 @@ export class Session {
    */
   async flushMemory(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { queue } = this.#shell;
-    const signal = options.signal === undefined ? queue.closing : AbortSignal.any([options.signal, queue.closing]);
+    const signal = anySignal(options.signal, queue.closing);
     const flush = await flushMemory(this.#shell, await this.#record("flushMemory"), signal);
     if (flush.status === "failed") throw flush.error;
     if (flush.status === "aborted") signal.throwIfAborted();

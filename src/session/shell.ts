@@ -4,6 +4,7 @@ import type { MessageEntry } from "../core/entry.js";
 import type { Cause } from "../core/hops.js";
 import type { CheckedInbound } from "../core/inbound.js";
 import type { SessionKey } from "../core/key.js";
+import type { SessionRecord } from "../core/record.js";
 import type { Compactions } from "./compaction/compactions.js";
 import type { Events } from "./events.js";
 import type { Authorize, ChannelHooks, Clock, Logger, ProviderHooks } from "./hooks.js";
@@ -34,6 +35,8 @@ export interface Shell {
   authorize: Authorize | undefined;
   /** The turns that sessions cause, and the sub-agents that run in this process. */
   runs: Runs;
+  /** Looks, behind the turn of `arrival`, at what other processes have left in a session. */
+  tidy(record: SessionRecord, arrival: Arrival): void;
   /** The session tools, bound to who uses them. */
   tools(user: ToolUser): readonly SessionTool[];
 }

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { describeIssues } from "../core/message.js";
+import { cutText } from "../core/shorten.js";
+import { anySignal } from "./any-signal.js";
 import type { Lifespan } from "./lifespan.js";
 
 /** A JSON object: what goes into a tool and comes out of it. */
@@ -62,10 +64,11 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
       const result = schema.safeParse(input ?? {});
       if (!result.success) {
         const names = Object.keys(schema.shape).join(", ");
-        return refuse(new Refusal("error", `${describeIssues(result.error)}. ${name} takes ${names}.`));
+        const issues = cutText(describeIssues(result.error), MOST_CHARACTERS, false);
+        return refuse(new Refusal("error", `${issues}. ${name} takes ${names}.`));
       }
       try {
-        return await run(result.data, eitherSignal(lifespan?.signal, options.signal));
+        return await run(result.data, anySignal(lifespan?.signal, options.signal));
       } catch (error) {
         if (error instanceof Refusal) return refuse(error);
         throw error;
@@ -74,10 +77,8 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
   };
 }
 
-function eitherSignal(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal {
-  if (one !== undefined && other !== undefined) return AbortSignal.any([one, other]);
-  return one ?? other ?? new AbortController().signal;
-}
+// What a model has made up is told back to it, and need not be all of it.
+const MOST_CHARACTERS = 1000;
 
 // Without `$schema` and without the bounds of safe integers, which some providers refuse.
 function plainSchema(schema: z.ZodType): JsonObject {

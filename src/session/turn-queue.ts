@@ -52,10 +52,16 @@ export class TurnQueue {
   }
 
   /**
-   * Runs a task when its turn comes. One whose signal has aborted still runs, so that its message is noted down.
+   * Runs a task when its turn comes. One whose signal has aborted still runs, so that its message is noted down. Its place is free
+   * for others as soon as `accepted` rejects.
    * @throws QueueFullError when too many wait.
    */
-  run<T>(key: SessionKey, asksForAnswer: boolean, task: (slot: Slot) => Promise<T>): Promise<T> {
+  run<T>(
+    key: SessionKey,
+    asksForAnswer: boolean,
+    task: (slot: Slot) => Promise<T>,
+    accepted?: Promise<unknown>,
+  ): Promise<T> {
     if (this.closing.aborted) throw new ClosedError("The manager has been closed.", { operation: "handle", key });
     const line = this.#line(key);
     const answers = line.waiting.filter((waiting) => waiting.asksForAnswer).length;
@@ -67,10 +73,14 @@ export class TurnQueue {
     }
     const place = newPlace(asksForAnswer);
     line.waiting.push(place);
+    const leave = () => {
+      line.waiting = line.waiting.filter((other) => other !== place);
+    };
+    accepted?.catch(leave);
     const commands = line.commands;
     const result = line.tail.then(async () => {
       await commands;
-      line.waiting.shift();
+      leave();
       line.running = place;
       try {
         return await task(place);

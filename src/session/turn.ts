@@ -5,6 +5,7 @@ import { parseSessionKey } from "../core/key.js";
 import { type Message, saysNothing, type Usage } from "../core/message.js";
 import { isContextOverflow, isPayloadTooLarge } from "../core/overflow.js";
 import type { SessionRecord } from "../core/record.js";
+import { waitingRun } from "../core/runs.js";
 import { effectiveModel } from "../core/state.js";
 import { ClaimLostError, HookError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
@@ -20,8 +21,11 @@ import type { Arrival, Shell } from "./shell.js";
 import type { Slot } from "./turn-queue.js";
 
 /** The line a message becomes. */
-export function userEntry({ line }: Arrival, slot: Slot): NewEntry<MessageEntry> {
-  return { role: "user", ...line, ...(slot.cleared ? { cleared: true as const } : {}) };
+export function userEntry({ line }: Arrival, slot: Slot, record: SessionRecord): NewEntry<MessageEntry> {
+  const { provenance } = line;
+  const waiting = provenance === undefined ? undefined : waitingRun(record, provenance.run);
+  const cleared = slot.cleared || waiting?.cleared === true;
+  return { role: "user", ...line, ...(cleared ? { cleared: true as const } : {}) };
 }
 
 /** One message from its first line on disk to the delivery of its answer. */
@@ -69,10 +73,10 @@ export class Turn {
     const { provenance } = this.#arrival.line;
     const { record, appended } = await this.#append((current) => {
       // Its session was removed in this moment; it must not begin another.
-      if (provenance !== undefined && !current.waiting.includes(provenance.run)) throw this.#lost();
+      if (provenance !== undefined && waitingRun(current, provenance.run) === undefined) throw this.#lost();
       return [
         ...(current.state.model === model ? [] : [{ type: "state" as const, patch: { model } }]),
-        { ...userEntry(this.#arrival, this.#slot), turn: true },
+        { ...userEntry(this.#arrival, this.#slot, current), turn: true },
       ];
     });
     this.#begun = record;

@@ -1,7 +1,22 @@
-/** Aborts after so many seconds, of which a host or a model may give any part. */
-export function afterSeconds(seconds: number): AbortSignal {
-  // It takes whole milliseconds, and 2.01 times 1000 is none.
-  return AbortSignal.timeout(Math.ceil(seconds * 1000));
+import { anySignal } from "./any-signal.js";
+
+/**
+ * Does work with a signal that aborts when `signal` does, or after so many seconds: any part of one, of which `AbortSignal.timeout`
+ * takes whole milliseconds only.
+ */
+export async function withinSeconds<T>(
+  seconds: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException("The time is up.", "TimeoutError")), seconds * 1000);
+  timer.unref();
+  try {
+    return await work(anySignal(signal, late.signal));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

@@ -28,7 +28,8 @@ export function hasRecordFacts(value: unknown): value is Omit<SessionRecord, "ke
     isCount(value.compactions) &&
     isFlush(value.memoryFlush) &&
     isUsage(value.usageTotal) &&
-    isTexts(value.waiting) &&
+    Array.isArray(value.waiting) &&
+    value.waiting.every(isWaiting) &&
     Array.isArray(value.subagents) &&
     value.subagents.every(isLive) &&
     isTexts(value.sharedBy)
@@ -66,6 +67,10 @@ function isUsage(value: unknown): boolean {
 
 function isLive(value: unknown): boolean {
   return isObject(value) && areTexts([value.key, value.run, value.mode]);
+}
+
+function isWaiting(value: unknown): boolean {
+  return isObject(value) && typeof value.run === "string";
 }
 
 function isSeen(value: unknown): boolean {

@@ -26,14 +26,15 @@ const end = (more: object = {}) =>
   }) as TranscriptEntry;
 
 test("what is accepted waits until its message is there, or it was ended before", () => {
-  expect(project(fresh, [run]).waiting).toEqual(["r1"]);
+  expect(project(fresh, [run]).waiting).toEqual([{ run: "r1" }]);
   const message: TranscriptEntry = { role: "user", content: "hi", id: "m", timestamp, turn: true, provenance };
   expect(project(fresh, [run, message])).toMatchObject({ waiting: [], openTurns: ["m"] });
   expect(project(fresh, [run, { type: "turn", id: "t", timestamp, of: "r1", status: "aborted" }]).waiting).toEqual([]);
 });
 
-test("what was accepted still waits after a clear", () => {
-  expect(project(fresh, [run, { type: "clear", id: "c", timestamp }]).waiting).toEqual(["r1"]);
+test("what was accepted still waits after a clear, and belongs to what was cleared", () => {
+  const cleared = project(fresh, [run, { type: "clear", id: "c", timestamp }]);
+  expect(cleared.waiting).toEqual([{ run: "r1", cleared: true }]);
 });
 
 test("G20 a sub-agent lives from its spawn to its first end, and is billed once", () => {

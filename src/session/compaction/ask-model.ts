@@ -6,7 +6,7 @@ import { HookError } from "../../errors.js";
 import { generate } from "../generation.js";
 import type { GenerateRequest } from "../hooks.js";
 import type { Shell } from "../shell.js";
-import { afterSeconds } from "../until-aborted.js";
+import { withinSeconds } from "../until-aborted.js";
 
 /** What the model made of a request that is the library's own. */
 export type Asked =
@@ -36,27 +36,20 @@ export async function askModel(shell: Shell, request: OwnRequest): Promise<Asked
   const { overflowPatterns: patterns } = provider;
   let usage: Usage | undefined;
   let recorded: Message | undefined;
-  const late = afterSeconds(timeoutSeconds);
-  const generation = await generate({
-    provider,
-    request: {
-      purpose,
-      key,
-      uuid,
-      agentId: parseSessionKey(key).agentId,
-      model,
-      messages,
-      tools: [],
-      ...(instructions === undefined ? {} : { instructions }),
-      signal: AbortSignal.any([signal, late]),
-    },
-    onText: () => {},
-    store: async (step, cost) => {
-      recorded = step;
-      usage = addUsage(usage, cost);
-    },
-    onLateFailure: () => logger.debug({ key, purpose }, "the provider failed after it was given up"),
-  });
+  const { agentId } = parseSessionKey(key);
+  const asked = { purpose, key, uuid, agentId, model, messages, tools: [] };
+  const generation = await withinSeconds(timeoutSeconds, signal, (until) =>
+    generate({
+      provider,
+      request: { ...asked, ...(instructions === undefined ? {} : { instructions }), signal: until },
+      onText: () => {},
+      store: async (step, cost) => {
+        recorded = step;
+        usage = addUsage(usage, cost);
+      },
+      onLateFailure: () => logger.debug({ key, purpose }, "the provider failed after it was given up"),
+    }),
+  );
   if (generation.ended === "answered") {
     const { messages: answer, stopReason } = generation.answer;
     usage = addUsage(usage, generation.answer.usage);

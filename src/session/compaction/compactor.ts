@@ -1,5 +1,6 @@
 import { compactionThresholds } from "../../core/compaction-policy.js";
 import type { SessionRecord } from "../../core/record.js";
+import { anySignal } from "../any-signal.js";
 import { promptOf } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
 import { untilAborted } from "../until-aborted.js";
@@ -27,7 +28,7 @@ export async function compact(
     if (joined.value !== undefined) return joined.value;
   }
   return compactions.run(meant.uuid, isWished(request.cause), (stopped) => {
-    const signal = AbortSignal.any([request.signal, stopped, queue.closing]);
+    const signal = anySignal(request.signal, stopped, queue.closing);
     return announced(shell, meant, { ...request, signal });
   });
 }

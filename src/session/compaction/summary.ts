@@ -16,7 +16,7 @@ import { HookError } from "../../errors.js";
 import { NO_REPLY } from "../outcome.js";
 import type { Prompt } from "../prompt/prompt.js";
 import type { Shell } from "../shell.js";
-import { afterSeconds, untilAborted } from "../until-aborted.js";
+import { untilAborted, withinSeconds } from "../until-aborted.js";
 import { askModel } from "./ask-model.js";
 import type { SummaryFault } from "./compaction-outcome.js";
 
@@ -166,21 +166,19 @@ async function byHost(
   const { strategy, timeoutSeconds } = prompt.policy;
   const { key, uuid } = prompt.record;
   if (typeof strategy !== "function") throw new TypeError("The strategy is no function.");
-  const late = afterSeconds(timeoutSeconds);
-  const ending = AbortSignal.any([signal, late]);
   const { previousSummary } = plan;
   // Its own, to do with as it likes: the plan is carried out as it was made.
   const messages = plan.summarize.map((message) => ({ ...message }));
-  const work = (async () => strategy({ key, uuid, messages, previousSummary, instructions, signal: ending }))();
+  const work = async (ending: AbortSignal) =>
+    strategy({ key, uuid, messages, previousSummary, instructions, signal: ending });
   let made: { value: unknown } | undefined;
   const failed = (why: string, cause?: unknown): Summarised => {
     const error = new HookError(`The compaction strategy ${why}.`, { operation: "summarize", key, cause });
     return { status: "failed", reason: "provider-failed", error };
   };
   try {
-    made = await untilAborted<unknown>(work, ending, () =>
-      shell.logger.debug({ key }, "the compaction strategy failed after it was given up"),
-    );
+    const late = () => shell.logger.debug({ key }, "the compaction strategy failed after it was given up");
+    made = await withinSeconds(timeoutSeconds, signal, (ending) => untilAborted<unknown>(work(ending), ending, late));
   } catch (cause) {
     return signal.aborted ? { status: "aborted" } : failed("failed; see `cause`", cause);
   }

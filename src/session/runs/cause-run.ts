@@ -1,10 +1,12 @@
 import type { Provenance, RunEntry } from "../../core/entry.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
+import { SessionNotFoundError } from "../../errors.js";
 import { takeIn } from "../intake.js";
 import type { NewEntry } from "../ledger.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { Arrival, ReplyTo, Shell } from "../shell.js";
+import type { Slot } from "../turn-queue.js";
 
 // A record names those that wait. One session that is written to by many must answer them some day.
 const MOST_WAITING = 32;
@@ -34,27 +36,47 @@ export function runEntry(id: string, { content, provenance }: Omit<RunMessage, "
 
 /**
  * Puts a message in a session's line: durable first, then its turn like any other's.
- * @throws QueueFullError, ClosedError at once, when it was not accepted.
+ * @throws QueueFullError, ClosedError at once, when it was not accepted. With `during`, `stored` rejects when that conversation is over.
  */
-export function causeRun(shell: Shell, message: RunMessage): CausedRun {
+export function causeRun(
+  shell: Shell,
+  message: RunMessage,
+  { during }: { during?: Pick<SessionRecord, "key" | "uuid" | "lastClear"> } = {},
+): CausedRun {
   const { key } = message;
   const run = shell.ledger.newEntryId();
   const entry = runEntry(run, message);
-  let stored: Promise<SessionRecord>;
+  let settle!: { resolve(record: SessionRecord): void; reject(error: unknown): void };
+  const stored = new Promise<SessionRecord>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
   // Its place is taken before anything is waited for, so that messages are answered in the order in which they were sent.
-  const outcome = startRun(shell, { key, entry, ready: () => stored });
-  const accept = ({ waiting }: SessionRecord) => {
-    if (waiting.length >= MOST_WAITING) throw new TooManyWaiting();
+  const outcome = startRun(shell, { key, entry, accepted: stored });
+  // People come first: what sessions say to each other takes no more than half of a line.
+  const most = Math.max(1, Math.min(MOST_WAITING, Math.floor(shell.config.messages.queue.cap / 2)));
+  const accept = ({ uuid, lastClear, waiting }: SessionRecord) => {
+    if (during !== undefined && (uuid !== during.uuid || lastClear !== during.lastClear)) throw isAnother(key);
+    if (waiting.length >= most) throw new TooManyWaiting();
     return [entry];
   };
   // A room is made by who speaks in it, and a sub-agent by who spawns it: made here it would be nobody's, and free.
   const { kind } = parseSessionKey(key);
-  const mustExist = kind === "group" || kind === "subagent";
-  stored = shell.ledger.append(key, accept, { mustExist }).then(({ record }) => record);
+  const mustExist = kind === "group" || kind === "subagent" || during !== undefined;
+  shell.ledger
+    .append(key, accept, { mustExist })
+    .then(({ record }) => record)
+    .then(settle.resolve, settle.reject);
   return { run, stored, outcome };
 }
 
-/** Runs the turn of a message that is accepted, or will be when `ready` has resolved. */
+function isAnother(key: SessionKey): SessionNotFoundError {
+  return new SessionNotFoundError("The conversation has been cleared or removed, so nothing was stored.", {
+    operation: "send",
+    key,
+  });
+}
+
+/** Runs the turn of a message that is accepted, or will be when `accepted` has resolved. */
 export function startRun(
   shell: Shell,
   options: {
@@ -62,17 +84,18 @@ export function startRun(
     entry: NewEntry<RunEntry>;
     replyTo?: ReplyTo | undefined;
     signal?: AbortSignal | undefined;
-    ready?: () => Promise<unknown>;
+    accepted?: Promise<unknown>;
   },
 ): Promise<TurnOutcome> {
-  const { key, entry, ready } = options;
+  const { key, entry, accepted } = options;
   const arrival = runArrival(options);
   // What a sub-agent came to must get through to who waits for it.
   const asksForAnswer = entry.provenance.kind !== "sub-agent";
-  const outcome = shell.queue.run(key, asksForAnswer, async (slot) => {
-    await ready?.();
+  const answer = async (slot: Slot) => {
+    await accepted;
     return takeIn(shell, arrival, slot);
-  });
+  };
+  const outcome = shell.queue.run(key, asksForAnswer, answer, accepted);
   // Whoever does not wait for it must not end the process when it fails; it is in the transcript, and told as an event.
   void Promise.allSettled([outcome]);
   shell.runs.accept(entry.provenance.run, outcome);

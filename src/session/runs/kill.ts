@@ -6,42 +6,49 @@ import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
 import { endSubagent } from "./subagent-end.js";
 
-/** Stops a sub-agent and what it has spawned, wherever they run. @returns whether it was alive. */
+/** Stops a sub-agent and what was spawned below it, wherever they run. @returns whether it was alive. */
 export async function killSubagent(shell: Shell, key: SessionKey): Promise<boolean> {
   const live = shell.runs.live(key);
-  if (live !== undefined && live.state !== "ended") {
-    live.stop("killed");
-    await live.ended;
-    return true;
-  }
-  const child = await shell.ledger.read(key);
-  const [parentKey] = child?.ancestors ?? [];
-  const parent = parentKey === undefined ? undefined : await shell.ledger.read(parentKey);
+  const isHere = live !== undefined && live.state !== "ended";
+  if (isHere) live.stop("killed");
+  const below = shell.runs.stopDescendants(key);
+  await Promise.allSettled([...(isHere ? [live] : []), ...below].map(({ ended }) => ended));
+  if (isHere) return true;
+  const parent = await parentOf(shell, key);
   const subagent = parent?.subagents.find((one) => one.key === key);
-  if (child === undefined || parent === undefined || subagent === undefined) return false;
-  await killElsewhere(shell, parent, child, subagent);
+  if (parent === undefined || subagent === undefined) return false;
+  await killElsewhere(shell, parent, subagent);
   return true;
 }
 
-/** Stops all sub-agents of a session. @returns how many there were, without theirs. */
-export async function killSubagents(shell: Shell, parent: SessionRecord): Promise<number> {
-  const killed = await Promise.all(parent.subagents.map(({ key }) => killSubagent(shell, key)));
+/** Stops everything below a session. @returns how many sub-agents of its own were alive. */
+export async function killSubagents(shell: Shell, { key, subagents }: SessionRecord): Promise<number> {
+  const below = shell.runs.stopDescendants(key);
+  const killed = await Promise.all(subagents.map((subagent) => killSubagent(shell, subagent.key)));
+  await Promise.allSettled(below.map(({ ended }) => ended));
   return killed.filter(Boolean).length;
+}
+
+// One whose session was never made, because its process died before, is known to its parent alone.
+async function parentOf({ ledger }: Shell, key: SessionKey): Promise<SessionRecord | undefined> {
+  const [parent] = (await ledger.read(key))?.ancestors ?? [];
+  if (parent !== undefined) return ledger.read(parent);
+  for await (const record of ledger.storage.list()) if (record.subagents.some((one) => one.key === key)) return record;
+  return undefined;
 }
 
 // The process that runs it cannot be told. It finds its turn ended, so that nothing it still says is stored as an answer or sent.
 async function killElsewhere(
   shell: Shell,
   { key, uuid }: SessionRecord,
-  child: SessionRecord,
   { run, mode, label, key: childKey }: LiveSubagent,
 ): Promise<void> {
-  await killSubagents(shell, child);
+  const child = await shell.ledger.read(childKey);
+  if (child !== undefined) await killSubagents(shell, child);
   const task = { key: childKey, run, mode, label, parent: { key, uuid }, cause: NO_CAUSE, hops: 0 };
   await endSubagent(shell, task, { status: "killed" });
-  await shell.ledger.append(childKey, ({ uuid: now, openTurns, waiting }) => {
-    const open = [...openTurns, ...waiting.filter((id) => id === run)];
-    const ends: NewEntry[] = open.map((of) => ({ type: "turn", of, status: "aborted" }));
-    return now === child.uuid && ends.length > 0 ? ends : undefined;
-  });
+  if (child === undefined) return;
+  const endTurns = ({ uuid: now, openTurns }: SessionRecord): NewEntry[] | undefined =>
+    now === child.uuid ? openTurns.map((of) => ({ type: "turn", of, status: "aborted" })) : undefined;
+  await shell.ledger.append(childKey, endTurns, { mustExist: true });
 }

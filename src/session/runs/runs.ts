@@ -4,23 +4,26 @@ import type { TurnOutcome } from "../outcome.js";
 import type { SendRate } from "./send-rate.js";
 import type { Slots } from "./slots.js";
 
-/** A sub-agent that runs, or waits to run, in this process. */
+/** A sub-agent that is made, waits to run or runs in this process. */
 export interface LiveRun {
   readonly key: SessionKey;
-  readonly parent: SessionKey;
+  /** Nearest first. */
+  readonly ancestors: readonly SessionKey[];
   readonly run: string;
   readonly state: "pending" | "running" | "ended";
-  /** Held from before the sub-agent is accepted until its end is stored: who can have it knows that the process has died. */
+  /** Held from before the sub-agent is accepted until its parent has dealt with its end: who can have it knows that the process has died. */
   readonly claim: Claim | undefined;
   /** Resolves when its end is stored. */
   readonly ended: Promise<unknown>;
   /** Resolves when its parent has dealt with that, with what the parent's turn came to if there was one. */
   readonly settled: Promise<TurnOutcome | undefined>;
+  /** Resolves when nothing of it is left here. */
+  readonly left: Promise<void>;
   /** Ends when it is stopped. */
   readonly signal: AbortSignal;
-  /** Waits for other sessions. It is not at work meanwhile, and its place among those that are is another's. */
+  /** Waits for what it has spawned. It is not at work meanwhile, and its place among those that are is another's. */
   whileWaiting<T>(work: Promise<T>): Promise<T>;
-  /** Stops it and what it has spawned. */
+  /** Stops it, what it has been asked besides, and what it has spawned. */
   stop(why: "killed" | "timed_out"): void;
 }
 
@@ -29,8 +32,9 @@ export class Runs {
   readonly slots: Slots;
   readonly rate: SendRate;
   readonly #accepted = new Set<string>();
+  readonly #failed = new Set<string>();
   readonly #live = new Map<SessionKey, LiveRun>();
-  readonly #seen = new Set<string>();
+  readonly #looked = new Map<string, number>();
   readonly #background = new Set<Promise<unknown>>();
 
   constructor(slots: Slots, rate: SendRate) {
@@ -41,7 +45,16 @@ export class Runs {
   /** Notes a run that is in line here, until it is over. */
   accept(run: string, over: Promise<unknown>): void {
     this.#accepted.add(run);
-    void Promise.allSettled([over]).then(() => this.#accepted.delete(run));
+    void Promise.allSettled([over]).then(([{ status }]) => {
+      this.#accepted.delete(run);
+      if (this.#failed.size >= MAX_LOOKED) this.#failed.clear();
+      if (status === "rejected") this.#failed.add(run);
+    });
+  }
+
+  /** Whether a run was in line here and something went wrong: if it still waits, nobody is at it. */
+  hasFailed(run: string): boolean {
+    return this.#failed.has(run);
   }
 
   isAccepted(run: string): boolean {
@@ -50,7 +63,7 @@ export class Runs {
 
   add(run: LiveRun): void {
     this.#live.set(run.key, run);
-    void Promise.allSettled([run.settled]).then(() => this.#live.delete(run.key));
+    void Promise.allSettled([run.left]).then(() => this.#live.delete(run.key));
   }
 
   live(key: SessionKey): LiveRun | undefined {
@@ -58,20 +71,33 @@ export class Runs {
   }
 
   childrenOf(parent: SessionKey): LiveRun[] {
-    return [...this.#live.values()].filter((run) => run.parent === parent);
+    return this.descendantsOf(parent).filter(({ ancestors }) => ancestors[0] === parent);
   }
 
-  /** Stops what a session has spawned, and what that has. */
-  stopChildren(parent: SessionKey): LiveRun[] {
-    const children = this.childrenOf(parent);
-    for (const child of children) child.stop("killed");
-    return children;
+  /** Also those below one that has ended. */
+  descendantsOf(key: SessionKey): LiveRun[] {
+    return [...this.#live.values()].filter(({ ancestors, state }) => ancestors.includes(key) && state !== "ended");
   }
 
-  /** Whether something is asked for the first time. */
+  /** Stops everything that was spawned below a session. */
+  stopDescendants(key: SessionKey): LiveRun[] {
+    const below = this.descendantsOf(key);
+    for (const run of below) run.stop("killed");
+    return below;
+  }
+
+  /** Whether something has not been looked at here before. */
   isFirst(what: string): boolean {
-    if (this.#seen.has(what)) return false;
-    this.#seen.add(what);
+    return !this.#looked.has(what);
+  }
+
+  /** Whether it is time to look at something again: what others do here is seldom worth the while. */
+  isDue(what: string, now: number): boolean {
+    const looked = this.#looked.get(what);
+    if (looked !== undefined && now - looked < LOOK_AGAIN_MS) return false;
+    // Forgetting all of it costs a look at some of it.
+    if (this.#looked.size >= MAX_LOOKED) this.#looked.clear();
+    this.#looked.set(what, now);
     return true;
   }
 
@@ -84,6 +110,11 @@ export class Runs {
   /** Resolves when no sub-agent runs here any more, and nothing is done in the background. */
   async settled(): Promise<void> {
     while (this.#live.size > 0 || this.#background.size > 0)
-      await Promise.allSettled([...[...this.#live.values()].map(({ settled }) => settled), ...this.#background]);
+      await Promise.allSettled([...[...this.#live.values()].map(({ left }) => left), ...this.#background]);
   }
 }
+
+/** A look at what a living process does takes a second, and what a dead one has left waits no longer than this to be found. */
+export const LOOK_AGAIN_MS = 30_000;
+
+const MAX_LOOKED = 100_000;

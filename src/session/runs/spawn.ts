@@ -1,9 +1,10 @@
 import { agentModel, type SessionsConfig } from "../../core/config.js";
 import type { SpawnEntry } from "../../core/entry.js";
 import type { Cause } from "../../core/hops.js";
-import { formatSessionKey, type SessionKey } from "../../core/key.js";
+import { formatSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { canSpawn, type SpawnVerdict } from "../../core/spawn-policy.js";
+import { codeOf } from "../error-code.js";
 import type { NewEntry } from "../ledger.js";
 import type { ReplyTo, Shell } from "../shell.js";
 import { Refusal } from "../tool.js";
@@ -21,11 +22,14 @@ export interface SpawnOrder {
   /** Chosen for this one; else the one configured for sub-agents, else its agent's. */
   model: string | undefined;
   cleanup: "delete" | undefined;
+  /** No longer than the config allows. */
   timeoutSeconds: number | undefined;
   /** Of the turn that spawns it, and of the task. */
   cause: Cause;
   taskCause: Cause;
   replyTo: ReplyTo | undefined;
+  /** Of who spawns it: nothing is made any more when it has aborted. */
+  signal: AbortSignal;
   /** Tells of a limit that is against it; the error to throw. */
   refused(verdict: Extract<SpawnVerdict, { allowed: false }>): Error;
 }
@@ -39,56 +43,58 @@ export async function spawn(shell: Shell, order: SpawnOrder): Promise<SubagentRu
   const { ledger, config, events, runs } = shell;
   const key = formatSessionKey({ kind: "subagent", agentId, subagentId: ledger.newSubagentId() });
   const run = ledger.newEntryId();
-  const provenance = { kind: "task" as const, from: parent.key, hops: taskCause.hops, chain: [...taskCause.chain] };
+  const { hops, chain } = taskCause;
+  const provenance = { kind: "task" as const, from: parent.key, hops, chain: [...chain] };
   const entry = runEntry(run, { content: order.task, provenance });
-  const timeoutSeconds = order.timeoutSeconds ?? config.agents.defaults.subagents.runTimeoutSeconds;
+  const timeoutSeconds = shorter(order.timeoutSeconds, config.agents.defaults.subagents.runTimeoutSeconds);
   const claim = await ledger.storage.claim(key);
   const spawned: SpawnedSubagent = {
-    ...{ key, run, mode, label, cleanup, cause, timeoutSeconds, replyTo, claim },
+    ...{ key, run, mode, label, cleanup, cause, hops, timeoutSeconds, replyTo, claim },
     parent: { key: parent.key, uuid: parent.uuid },
-    hops: taskCause.hops,
+    ancestors: [parent.key, ...parent.ancestors],
     arrival: runArrival({ key, entry }),
   };
-  try {
+  // Known to this process before it is written down: whoever stops its parent now must find it.
+  const subagent = new SubagentRun(shell, spawned, async () => {
     await noteInParent(shell, order, spawned);
-    await makeChild(shell, spawned, [...modelEntry(config, order), entry], [parent.key, ...parent.ancestors]);
-  } catch (error) {
-    await claim.release();
-    throw error;
-  }
-  events.emit("subagent.spawned", { key: parent.key, uuid: parent.uuid, child: key, run });
-  const subagent = new SubagentRun(shell, spawned);
+    await makeChild(shell, spawned, [...modelEntry(config, order), entry]);
+  });
   runs.add(subagent);
+  await subagent.made;
+  events.emit("subagent.spawned", { key: parent.key, uuid: parent.uuid, child: key, run });
   return subagent;
 }
 
+// 0 is no limit. Who spawns may ask for less than the operator allows, and not for more.
+function shorter(wish: number | undefined, allowed: number): number {
+  return wish === undefined || wish === 0 || (allowed > 0 && allowed < wish) ? allowed : wish;
+}
+
 // The limits are checked where it is noted, so that no two sub-agents can be the last that is allowed.
-async function noteInParent(shell: Shell, { parent, refused }: SpawnOrder, spawned: SpawnedSubagent): Promise<void> {
+async function noteInParent(shell: Shell, order: SpawnOrder, spawned: SpawnedSubagent): Promise<void> {
+  const { parent, signal, refused } = order;
   const { key: child, run, mode, label, cleanup } = spawned;
   const entry: NewEntry<SpawnEntry> = {
     ...{ type: "spawn", child, run, mode },
     ...(label === undefined ? {} : { label }),
     ...(cleanup === undefined ? {} : { cleanup }),
   };
-  await shell.ledger.append(parent.key, ({ key, uuid, ancestors, subagents }) => {
+  const decide = ({ key, uuid, ancestors, subagents }: SessionRecord): NewEntry[] => {
     if (uuid !== parent.uuid) throw new Refusal("error", "This session was removed; nothing was spawned.");
+    if (signal.aborted) throw new Refusal("error", "This turn was stopped; nothing was spawned.");
     const verdict = canSpawn(shell.config, { parent: { key, ancestors }, child, live: subagents.length });
     if (!verdict.allowed) throw refused(verdict);
     return [entry];
-  });
+  };
+  await shell.ledger.append(parent.key, decide, { mustExist: true });
 }
 
-async function makeChild(
-  shell: Shell,
-  spawned: SpawnedSubagent,
-  entries: NewEntry[],
-  ancestors: SessionKey[],
-): Promise<void> {
-  const { key, claim } = spawned;
+async function makeChild(shell: Shell, spawned: SpawnedSubagent, entries: NewEntry[]): Promise<void> {
+  const { key, claim, ancestors } = spawned;
   try {
     await shell.ledger.append(key, () => entries, { claim, ancestors });
   } catch (error) {
-    await endSubagent(shell, { ...spawned, mode: "run" }, { status: "failed", code: "STORAGE" });
+    await endSubagent(shell, spawned, { status: "failed", code: codeOf(error) }, "not");
     throw error;
   }
 }

@@ -6,12 +6,13 @@ import {
   type SpawnEndEntry,
   type SpawnEntry,
   type SubagentEnd,
+  type TurnEntry,
 } from "../../core/entry.js";
 import type { Cause } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
-import type { LiveSubagent } from "../../core/runs.js";
+import { type LiveSubagent, waitingRun } from "../../core/runs.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
 import { runEntry } from "./cause-run.js";
@@ -37,6 +38,9 @@ export interface SubagentResult {
   code?: string;
 }
 
+/** `late`: found when nobody waits for it any more. `not`: whoever spawned it knows. */
+type Telling = "at-once" | "late" | "not";
+
 /** The message by which a parent is told, and that it is to answer. */
 export type Announcement = NewEntry<RunEntry>;
 
@@ -49,6 +53,7 @@ export async function endSubagent(
   shell: Shell,
   task: SubagentTask,
   result: SubagentResult,
+  tell: Telling = "at-once",
 ): Promise<{ result: SubagentResult; announcement?: Announcement }> {
   const { key, run, parent } = task;
   const { ledger, events } = shell;
@@ -66,8 +71,9 @@ export async function endSubagent(
       ...(code === undefined ? {} : { error: { code } }),
       ...spent(child?.usageTotal),
     };
-    return [end, ...telling(live, status, announcement)];
+    return [end, ...telling(live, status, announcement, tell)];
   });
+  if (child !== undefined) await endTask(shell, child, run, status);
   // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
   if (appended.length === 0) return { result: (await storedEnd(shell, record, parent.uuid, run)) ?? result };
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
@@ -105,11 +111,24 @@ function telling(
   { mode, cleared }: LiveSubagent,
   status: SubagentEnd,
   announcement: Announcement,
+  tell: Telling,
 ): NewEntry<RunEntry | MessageEntry>[] {
-  if (mode === "run" && status !== "orphaned") return [];
+  if (tell === "not" || (mode === "run" && tell === "at-once")) return [];
   const { content, provenance } = announcement;
   const message: NewEntry<MessageEntry> = { role: "user", content, provenance };
   if (cleared) return [{ ...message, cleared: true }];
-  // Nobody asks for an answer to what was stopped: it is told with the next one.
-  return status === "killed" || status === "orphaned" ? [message] : [announcement];
+  // Nobody asks for an answer to what was stopped, and where one would go is not known any more of what is found later: it is told
+  // with the next one.
+  return status === "killed" || tell === "late" ? [message] : [announcement];
+}
+
+/** A task that never began waits for nobody any more. */
+async function endTask({ ledger }: Shell, child: SessionRecord, run: string, status: SubagentEnd): Promise<void> {
+  const end: TurnEntry["status"] = status === "orphaned" ? "interrupted" : status === "failed" ? "failed" : "aborted";
+  if (waitingRun(child, run) === undefined) return;
+  const decide = (record: SessionRecord): NewEntry[] | undefined =>
+    record.uuid === child.uuid && waitingRun(record, run) !== undefined
+      ? [{ type: "turn", of: run, status: end }]
+      : undefined;
+  await ledger.append(child.key, decide, { mustExist: true });
 }

@@ -1,17 +1,20 @@
 import type { SessionKey } from "../../core/key.js";
 import type { Claim } from "../../storage/storage.js";
+import { anySignal } from "../any-signal.js";
 import { codeOf } from "../error-code.js";
 import { takeIn } from "../intake.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { Arrival, ReplyTo, Shell } from "../shell.js";
-import { afterSeconds } from "../until-aborted.js";
 import { startRun } from "./cause-run.js";
 import { reportOf, shortReply } from "./run-report.js";
 import type { LiveRun } from "./runs.js";
 import { type Announcement, endSubagent, type SubagentResult, type SubagentTask } from "./subagent-end.js";
+import { WorkPlace } from "./work-place.js";
 
-/** A sub-agent that has been made, and how it is to be run. */
+/** A sub-agent, and how it is to be run. */
 export interface SpawnedSubagent extends SubagentTask {
+  /** Nearest first. */
+  ancestors: readonly SessionKey[];
   cleanup: "delete" | undefined;
   /** 0: no limit. */
   timeoutSeconds: number;
@@ -22,38 +25,47 @@ export interface SpawnedSubagent extends SubagentTask {
   arrival: Arrival;
 }
 
-/** A sub-agent from its acceptance to its end, of which there is one. */
+type Ended = { result: SubagentResult; announcement?: Announcement };
+
+// A write that fails once in a while must not cost the result of an hour's work.
+const ATTEMPTS = 3;
+
+/** A sub-agent from before it is made to its end, of which there is one. */
 export class SubagentRun implements LiveRun {
+  /** Resolves when it is durable, with parent and child. */
+  readonly made: Promise<void>;
   readonly ended: Promise<SubagentResult>;
   readonly settled: Promise<TurnOutcome | undefined>;
+  readonly left: Promise<void>;
   state: "pending" | "running" | "ended" = "pending";
   claim: Claim | undefined;
   readonly #shell: Shell;
   readonly #spawned: SpawnedSubagent;
   readonly #stop = new AbortController();
+  readonly #place: WorkPlace;
   #why: "killed" | "timed_out" | undefined;
-  #limit: AbortSignal | undefined;
-  #isWorking = false;
-  #hasSlot = false;
-  #waits = 0;
 
-  constructor(shell: Shell, spawned: SpawnedSubagent) {
+  /** `make` writes it down; until then it can be stopped already. */
+  constructor(shell: Shell, spawned: SpawnedSubagent, make: () => Promise<void>) {
     this.#shell = shell;
     this.#spawned = spawned;
+    this.#place = new WorkPlace(shell.runs.slots, this.#stop.signal);
     this.claim = spawned.claim;
+    this.made = make();
     const end = this.#end();
     this.ended = end.then(({ result }) => result);
     this.settled = end.then(({ announcement }) => this.#answer(announcement));
-    // Whoever waits for neither must not end the process.
-    void Promise.allSettled([this.ended, this.settled]);
+    this.left = this.#leave();
+    // Whoever waits for none of them must not end the process.
+    void Promise.allSettled([this.made, this.ended, this.settled, this.left]);
   }
 
   get key(): SessionKey {
     return this.#spawned.key;
   }
 
-  get parent(): SessionKey {
-    return this.#spawned.parent.key;
+  get ancestors(): readonly SessionKey[] {
+    return this.#spawned.ancestors;
   }
 
   get run(): string {
@@ -65,81 +77,71 @@ export class SubagentRun implements LiveRun {
   }
 
   stop(why: "killed" | "timed_out"): void {
+    const { runs, queue } = this.#shell;
     this.#why ??= why;
-    this.#shell.runs.stopChildren(this.key);
+    runs.stopDescendants(this.key);
+    queue.inLine(this.key).stop();
     this.#stop.abort();
   }
 
-  async whileWaiting<T>(work: Promise<T>): Promise<T> {
-    this.#waits += 1;
-    this.#freeSlot();
+  whileWaiting<T>(work: Promise<T>): Promise<T> {
+    return this.#place.whileWaiting(work);
+  }
+
+  async #end(): Promise<Ended> {
+    await this.made;
+    const result = await this.#work();
     try {
-      return await work;
+      return await this.#store(result);
     } finally {
-      this.#waits -= 1;
-      await this.#takeSlotAgain();
+      this.state = "ended";
     }
   }
 
-  async #takeSlotAgain(): Promise<void> {
-    const { slots } = this.#shell.runs;
-    // A tool may outlive the turn that has called it, and nobody would give its place back.
-    const isDue = () => this.#isWorking && this.#waits === 0 && !this.#hasSlot;
-    if (!isDue() || !(await slots.take(this.#stop.signal))) return;
-    if (isDue()) this.#hasSlot = true;
-    else slots.free();
-  }
-
-  async #end(): Promise<{ result: SubagentResult; announcement?: Announcement }> {
-    const result = await this.#work();
-    try {
-      return await endSubagent(this.#shell, this.#spawned, result);
-    } catch (error) {
-      // It stays among those that live, and is found orphaned later.
-      const { key, run } = this;
-      this.#shell.logger.error({ key, run, code: codeOf(error) }, "the end of a sub-agent could not be stored");
-      throw error;
-    } finally {
-      this.state = "ended";
-      await this.#leave();
+  async #store(result: SubagentResult): Promise<Ended> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await endSubagent(this.#shell, this.#spawned, result);
+      } catch (error) {
+        if (attempt < ATTEMPTS) continue;
+        // It stays among those that live, and its end is found in its transcript later.
+        const { key, run } = this;
+        this.#shell.logger.error({ key, run, code: codeOf(error) }, "the end of a sub-agent could not be stored");
+        throw error;
+      }
     }
   }
 
   async #work(): Promise<SubagentResult> {
+    const { runs, queue } = this.#shell;
     try {
       let last = await this.#task();
       for (;;) {
-        if (last.status === "aborted") this.#shell.runs.stopChildren(this.key);
-        const children = this.#shell.runs.childrenOf(this.key);
+        if (last.status === "aborted") runs.stopDescendants(this.key);
+        const children = runs.childrenOf(this.key);
         if (children.length === 0) return this.#resultOf(last);
         // What it has started is part of its task: its last words are those after the last of them has been told.
         for (const answer of await Promise.allSettled(children.map(({ settled }) => settled)))
           if (answer.status === "fulfilled" && answer.value?.status === "replied") last = answer.value;
       }
     } catch (error) {
-      const children = this.#shell.runs.stopChildren(this.key);
-      await Promise.allSettled(children.map(({ settled }) => settled));
-      return this.#why === undefined ? { status: "failed", code: codeOf(error) } : { status: this.#why };
+      await Promise.allSettled(runs.stopDescendants(this.key).map(({ settled }) => settled));
+      const why = this.#why ?? (queue.closing.aborted ? "killed" : undefined);
+      return why === undefined ? { status: "failed", code: codeOf(error) } : { status: why };
     }
   }
 
   #task(): Promise<TurnOutcome> {
     const { arrival, timeoutSeconds } = this.#spawned;
-    const { queue, runs } = this.#shell;
-    return queue.run(this.key, true, async (slot) => {
+    return this.#shell.queue.run(this.key, true, async (slot) => {
       // One that is stopped while it waits is noted down as such, without the model being called.
-      this.#hasSlot = await runs.slots.take(AbortSignal.any([slot.signal, this.#stop.signal]));
-      this.#isWorking = this.#hasSlot;
-      if (this.#hasSlot) this.state = "running";
-      if (timeoutSeconds > 0) {
-        this.#limit = afterSeconds(timeoutSeconds);
-        this.#limit.addEventListener("abort", () => this.stop("timed_out"), { once: true });
-      }
+      if (await this.#place.take(anySignal(slot.signal, this.signal))) this.state = "running";
+      const limit = timeoutSeconds > 0 ? setTimeout(() => this.stop("timed_out"), timeoutSeconds * 1000) : undefined;
+      void Promise.allSettled([this.ended]).then(() => clearTimeout(limit));
       try {
         return await takeIn(this.#shell, { ...arrival, signal: this.signal }, slot);
       } finally {
-        this.#isWorking = false;
-        this.#freeSlot();
+        this.#place.leave();
       }
     });
   }
@@ -167,19 +169,16 @@ export class SubagentRun implements LiveRun {
     }
   }
 
-  #freeSlot(): void {
-    if (this.#hasSlot) this.#shell.runs.slots.free();
-    this.#hasSlot = false;
-  }
-
   // Behind the turns that others have asked of it: they run under the claim it holds.
   async #leave(): Promise<void> {
     const { queue, ledger, logger } = this.#shell;
     const { claim, key } = this;
+    const [ended] = await Promise.allSettled([this.ended, this.settled]);
+    const isOver = ended.status === "fulfilled";
     const leave = async () => {
       this.claim = undefined;
       await claim?.release();
-      if (this.#spawned.cleanup === "delete") await ledger.storage.delete(key);
+      if (isOver && this.#spawned.cleanup === "delete") await ledger.storage.delete(key);
     };
     try {
       await (queue.closing.aborted ? leave() : queue.run(key, false, leave));

@@ -2,6 +2,7 @@ import { isEntryOf, type SpawnEntry, type SubagentEnd } from "../../core/entry.j
 import type { SessionKey } from "../../core/key.js";
 import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
+import { waitingRun } from "../../core/runs.js";
 import type { Shell } from "../shell.js";
 
 /** A sub-agent, and what has become of it. */
@@ -44,5 +45,5 @@ async function isPending({ runs, ledger }: Shell, key: SessionKey, run: string):
   const here = runs.live(key)?.state;
   if (here !== undefined) return here === "pending";
   const record = await ledger.read(key);
-  return record === undefined || record.waiting.includes(run);
+  return record === undefined || waitingRun(record, run) !== undefined;
 }

@@ -1,22 +1,49 @@
 import { isEntryOf, type RunEntry } from "../../core/entry.js";
-import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
+import { waitingRun } from "../../core/runs.js";
 import { codeOf } from "../error-code.js";
 import { claimOfTheDead } from "../interrupted.js";
 import type { NewEntry } from "../ledger.js";
-import type { Shell } from "../shell.js";
+import type { Arrival, Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
+import { settleSubagents } from "./orphans.js";
+import { LOOK_AGAIN_MS } from "./runs.js";
+
+/**
+ * Deals with what other processes have left in a session. `seldom`: not with what they may still be at themselves, or what has been looked
+ * at lately.
+ */
+export async function tidy(shell: Shell, record: SessionRecord, options: { seldom?: boolean } = {}): Promise<void> {
+  await settleSubagents(shell, record, options);
+  const now = await shell.ledger.read(record.key);
+  if (now !== undefined) await takeUp(shell, now, options.seldom ? LOOK_AGAIN_MS : 0);
+}
+
+/** As `tidy`, behind a turn that has come, where there seems to be something. */
+export function tidyBehind(shell: Shell, record: SessionRecord, { line, place }: Arrival): void {
+  const { runs, provider } = shell;
+  // After a start, whoever writes first finds everything done.
+  const seldom = place === undefined || !runs.isFirst(record.uuid);
+  if (place !== undefined) runs.isDue(record.uuid, shell.clock.now());
+  const isLeft = ({ run }: { run: string }) => !runs.isAccepted(run) && run !== line.provenance?.run;
+  const waits = provider !== undefined && record.waiting.some(isLeft);
+  if (!waits && record.subagents.every(({ key }) => runs.live(key) !== undefined)) return;
+  const work = tidy(shell, record, { seldom });
+  const complain = (error: unknown) =>
+    shell.logger.warn({ key: record.key, code: codeOf(error) }, "what others have left could not be dealt with");
+  runs.inBackground(work.catch(complain));
+}
 
 /**
  * Puts in line what a session was sent, accepted and has not begun: by a process that died, or by one that lives and will find it
  * done. Who has the claim when its turn comes runs it, and nobody else.
  */
-export async function takeUp(shell: Shell, record: SessionRecord): Promise<void> {
+async function takeUp(shell: Shell, record: SessionRecord, age: number): Promise<void> {
   if (shell.provider === undefined) return;
-  for (const run of record.waiting) {
+  for (const { run } of record.waiting) {
     if (shell.runs.isAccepted(run)) continue;
     try {
-      await takeUpOne(shell, record, run);
+      await takeUpOne(shell, record, run, age);
     } catch (error) {
       const about = { key: record.key, run, code: codeOf(error) };
       shell.logger.warn(about, "a message that waits for a session could not be taken up");
@@ -24,37 +51,40 @@ export async function takeUp(shell: Shell, record: SessionRecord): Promise<void>
   }
 }
 
-async function takeUpOne(shell: Shell, record: SessionRecord, run: string): Promise<void> {
+async function takeUpOne(shell: Shell, record: SessionRecord, run: string, age: number): Promise<void> {
   const [entry] = (await shell.ledger.from(record, run)) ?? [];
-  if (shell.runs.isAccepted(run)) return;
-  if (entry === undefined || !isEntryOf(entry, "run")) {
-    // Its line is damaged and set aside. What cannot be run must not wait for ever.
-    await shell.ledger.append(record.key, ({ uuid, waiting }) =>
-      uuid === record.uuid && waiting.includes(run) ? [{ type: "turn", of: run, status: "interrupted" }] : undefined,
-    );
-  } else if (isForSubagent(record, entry)) {
-    await tellOnly(shell, record, entry);
-  } else if (entry.provenance.kind !== "task") {
-    startRun(shell, { key: record.key, entry });
-  }
+  const { runs, clock } = shell;
+  const isYoung = entry !== undefined && clock.now() - Date.parse(entry.timestamp) < age;
+  if ((isYoung && !runs.hasFailed(run)) || runs.isAccepted(run)) return;
+  // Its line is damaged and set aside. What cannot be run must not wait for ever.
+  if (entry === undefined || !isEntryOf(entry, "run"))
+    return appendWaiting(shell, record, run, { type: "turn", of: run, status: "interrupted" });
+  const { kind } = entry.provenance;
+  if (kind === "sub-agent") await tell(shell, record, entry);
+  else if (kind === "inter-session") startRun(shell, { key: record.key, entry });
 }
 
-// The result of a sub-agent of a sub-agent. Who runs the one it was for answers it; when nobody does, it has ended, and an answer
-// would be nobody's.
-function isForSubagent({ key }: SessionRecord, { provenance }: RunEntry): boolean {
-  return provenance.kind === "sub-agent" && parseSessionKey(key).kind === "subagent";
-}
-
-async function tellOnly(shell: Shell, { key, uuid: meant }: SessionRecord, entry: RunEntry): Promise<void> {
-  const { id, content, provenance } = entry;
-  if (shell.runs.live(key) !== undefined) return;
-  const claim = await claimOfTheDead(shell, key);
+// Where an answer to it would have gone, only its process knew. So it is told, and the next message's answer takes it into account.
+// Who still deals with it holds the claim of the sub-agent.
+async function tell(shell: Shell, record: SessionRecord, { id, content, provenance }: RunEntry): Promise<void> {
+  if (shell.runs.live(provenance.from) !== undefined) return;
+  const claim = await claimOfTheDead(shell, provenance.from);
   if (claim === undefined) return;
   try {
-    const tell = ({ uuid, waiting }: SessionRecord): NewEntry[] | undefined =>
-      uuid === meant && waiting.includes(id) ? [{ role: "user", content, provenance }] : undefined;
-    await shell.ledger.append(key, tell, { claim });
+    await appendWaiting(shell, record, id, { role: "user", content, provenance });
   } finally {
     await claim.release();
   }
+}
+
+async function appendWaiting(shell: Shell, { key, uuid }: SessionRecord, run: string, entry: NewEntry): Promise<void> {
+  await shell.ledger.append(
+    key,
+    (record) => {
+      const waiting = record.uuid === uuid ? waitingRun(record, run) : undefined;
+      if (waiting === undefined) return undefined;
+      return ["role" in entry && waiting.cleared ? { ...entry, cleared: true as const } : entry];
+    },
+    { mustExist: true },
+  );
 }

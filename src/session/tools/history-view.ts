@@ -1,5 +1,6 @@
 import type { MessageEntry } from "../../core/entry.js";
 import { jsonBytes } from "../../core/json.js";
+import type { SessionKey } from "../../core/key.js";
 import { isSecretField, MASK, maskSecrets } from "../../core/mask.js";
 import type { ContentPart } from "../../core/message.js";
 import { cutText, mediaLine } from "../../core/shorten.js";
@@ -12,8 +13,10 @@ export interface HistoryMessage {
   timestamp: string;
   /** Its words, with a line for each image or file. */
   content: string;
-  /** Who said it, where that is known: a person's name or id, or the key of the session that sent it. */
+  /** The person who said it. */
   from?: string;
+  /** The session that said it. A field of its own: people choose their names. */
+  session?: SessionKey;
   toolCalls?: { toolName: string; input: unknown }[];
   toolResults?: { toolName: string; output: unknown; isError?: true }[];
 }
@@ -119,13 +122,15 @@ class View {
     const toolResults = traffic.filter((part) => part.type === "tool-result").map((part) => this.#result(part));
     const name = entry.sender?.name ?? entry.sender?.id;
     // A key is what one answers to, so it stays as it is; it has 1,024 bytes at most.
-    const from = entry.provenance?.from ?? (name === undefined ? undefined : this.#name(name, NAME_CHARACTERS));
+    const from = name === undefined ? undefined : this.#name(name, NAME_CHARACTERS);
+    const session = entry.provenance?.from;
     return {
       id: this.#name(id, ID_CHARACTERS),
       role,
       timestamp: this.#name(timestamp, TIME_CHARACTERS),
       content,
       ...(from === undefined ? {} : { from }),
+      ...(session === undefined ? {} : { session }),
       ...(toolCalls.length === 0 ? {} : { toolCalls }),
       ...(toolResults.length === 0 ? {} : { toolResults }),
     };

@@ -1,13 +1,15 @@
 import { z } from "zod";
 import { nextHop } from "../../core/hops.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
+import type { SessionRecord } from "../../core/record.js";
+import { waitingRun } from "../../core/runs.js";
 import { isSessionError } from "../../errors.js";
 import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
-import { replyBack } from "../runs/reply-back.js";
+import { type Moment, replyBack } from "../runs/reply-back.js";
 import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
-import { afterSeconds, untilAborted } from "../until-aborted.js";
+import { untilAborted, withinSeconds } from "../until-aborted.js";
 import { Guard } from "./guard.js";
 
 const MOST_CHARACTERS = 65_536;
@@ -54,12 +56,14 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
           throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
         }
         const { hops, chain } = hop.cause;
-        const { run, done } = await send(shell, { from: user.key, target, message, hops, chain: [...chain] });
-        const report = timeoutSeconds === 0 ? undefined : await waitFor(shell, user.key, done, timeoutSeconds, signal);
+        const sent = await send(shell, { from: user.key, target, message, hops, chain: [...chain] });
+        const { run, done } = sent;
+        const report = timeoutSeconds === 0 ? undefined : await waitFor(done, timeoutSeconds, signal);
         if (report !== undefined) return { runId: run, ...answerOf(report) };
         // Who has not been told the answer here may be told it as a message.
-        const goOn = async () => replyBack(shell, { from: user.key, target, cause: hop.cause, report: await done });
-        shell.runs.inBackground(goOn());
+        const goOn = async (from: Moment) =>
+          replyBack(shell, { from, target: sent.target, cause: hop.cause, report: await done });
+        if (record !== undefined && !signal.aborted) shell.runs.inBackground(goOn(record));
         return { runId: run, status: timeoutSeconds === 0 ? "accepted" : "timeout" };
       },
     },
@@ -78,12 +82,13 @@ interface Message {
 async function send(
   shell: Shell,
   { from, target, message, hops, chain }: Message,
-): Promise<{ run: string; done: Promise<RunReport> }> {
+): Promise<{ run: string; target: SessionRecord; done: Promise<RunReport> }> {
   const provenance = { kind: "inter-session" as const, from, hops, chain };
   try {
     const { run, stored, outcome } = causeRun(shell, { key: target, content: message, provenance });
-    await stored;
-    return { run, done: outcome.then(reportOf, failedReport) };
+    const record = await stored;
+    const failed = (error: unknown) => stillWaiting(shell, target, run, error);
+    return { run, target: record, done: outcome.then(reportOf, failed) };
   } catch (error) {
     if (isSessionError(error, "SESSION_NOT_FOUND"))
       throw new Refusal("denied", "Not sent: that session has been removed.");
@@ -93,22 +98,24 @@ async function send(
   }
 }
 
+// What could not begin is not over: it waits for who next uses the session.
+async function stillWaiting(shell: Shell, key: SessionKey, run: string, error: unknown): Promise<RunReport> {
+  const [record] = await Promise.allSettled([shell.ledger.read(key)]);
+  const waits = record.status === "fulfilled" && record.value && waitingRun(record.value, run) !== undefined;
+  return waits ? { status: "waiting" } : failedReport(error);
+}
+
 async function waitFor(
-  shell: Shell,
-  key: SessionKey,
   done: Promise<RunReport>,
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<RunReport | undefined> {
-  const enough = AbortSignal.any([signal, afterSeconds(timeoutSeconds)]);
-  const waiting = untilAborted(done, enough, () => {});
-  const self = shell.runs.live(key);
-  return (await (self === undefined ? waiting : self.whileWaiting(waiting)))?.value;
+  return (await withinSeconds(timeoutSeconds, signal, (enough) => untilAborted(done, enough, () => {})))?.value;
 }
 
 function answerOf(report: RunReport): JsonObject {
   if (report.status === "ok") return { ...report, ...shortReply(report) };
-  if (report.status !== "error") return { ...report };
+  if (report.status !== "error") return { status: "accepted" };
   return {
     status: "error",
     error: `The message was stored, and its turn did not end with an answer (${report.code}).`,

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { nextHop } from "../../core/hops.js";
 import { formatSessionKey, isAgentId, parseSessionKey, type SessionKey } from "../../core/key.js";
 import { canSpawn, type SpawnVerdict, spawnableAgents } from "../../core/spawn-policy.js";
+import { isModelName } from "../../core/state.js";
 import { resolveModel } from "../resolve-model.js";
 import { settleSubagents } from "../runs/orphans.js";
 import { spawn } from "../runs/spawn.js";
@@ -63,7 +64,7 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
         const verdict = canSpawn(shell.config, { parent: { key: user.key, ancestors }, child, live: 0 });
         if (!verdict.allowed) throw spawnRefused(guard, child, verdict);
         const parent = record ?? (await shell.ledger.open(user.key));
-        await settleSubagents(shell, parent, { once: true });
+        await settleSubagents(shell, parent, { seldom: true });
         const subagent = await spawn(shell, {
           parent,
           agentId,
@@ -76,6 +77,7 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
           cause,
           taskCause: hop.cause,
           replyTo: user.turn?.replyTo,
+          signal,
           refused: (denied) => spawnRefused(guard, child, denied),
         });
         const made = { childSessionKey: subagent.key, runId: subagent.run };
@@ -95,7 +97,7 @@ function spawnRefused(guard: Guard, child: SessionKey, { reason, setting }: Deni
 function modelOf(shell: Shell, { key }: ToolUser, name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
   const model = resolveModel(shell, name, key);
-  if (model === undefined) throw new Refusal("error", "There is no model of that name. Leave model out.");
+  if (!isModelName(model)) throw new Refusal("error", "There is no model of that name. Leave model out.");
   return model;
 }
 

@@ -57,10 +57,10 @@ describe("what is shown of a message", () => {
     });
   });
 
-  test("has the key of the session that sent it in full", () => {
+  test("has the key of the session that sent it in full, where no name of a person can stand", () => {
     const from = `agent:other:telegram:dm:${"9".repeat(300)}` as SessionKey;
     const provenance: Provenance = { kind: "inter-session", from, hops: 1, chain: [from], run: "r" };
-    expect(viewOf(builders().user("hi", { provenance, sender: { id: "7" } })).messages[0]?.from).toBe(from);
+    expect(viewOf(builders().user("hi", { provenance, sender: { id: "7" } })).messages[0]?.session).toBe(from);
   });
 
   test("without tools has words alone, and is not there where there are none", () => {

@@ -67,8 +67,11 @@ test("G19 a timeout neither cancels nor loses: the turn goes on and its reply is
   const { manager, provider } = stage({ "agent:coder:": () => answer.promise }, { dir: tempDir() });
   await using _ = manager;
   const send = tool(manager, DM, "sessions_send");
+  const started = new Promise((resolve) => manager.on("context.assessed", resolve));
   const sent = await send.execute({ sessionKey: "agent:coder:main", message: "slow", timeoutSeconds: 0.02 });
   expect(sent).toEqual({ runId: expect.any(String), status: "timeout" });
+  await started;
+  while (provider.requests.length === 0) await new Promise(setImmediate);
   expect(provider.requests[0]?.signal.aborted).toBe(false);
   const completed = new Promise((resolve) => manager.on("turn.completed", resolve));
   answer.resolve("at last");
@@ -87,7 +90,7 @@ test("G19 what was accepted by a process that died before it began is run once, 
     const first = await send.execute({ ...to, message: "first" });
     await started;
     const second = await send.execute({ ...to, message: "second" });
-    expect(await dead.get("agent:coder:main")).toMatchObject({ waiting: [second.runId] });
+    expect(await dead.get("agent:coder:main")).toMatchObject({ waiting: [{ run: second.runId }] });
     await die();
 
     const { manager, provider } = stage(
@@ -275,6 +278,7 @@ test("replies go back and forth as often as the config says, until one says REPL
         channels: { telegram: { deliver: async ({ text }) => void delivered.push(text) } },
       },
     );
+    await manager.open(asKey(DM));
     const sent = await tool(manager, DM, "sessions_send").execute({
       sessionKey: "agent:coder:main",
       message: "hello",

@@ -318,6 +318,7 @@ test("usage of a whole tree rolls up to the parent, and outlives the sub-agents'
   );
   await using _ = manager;
   await manager.handle(builders().dm("1", "go"));
+  while ((await all(manager.list())).length > 1) await new Promise(setImmediate);
   expect((await all(manager.list())).map(({ key }) => key)).toEqual([DM]);
   expect((await manager.get(DM))?.usageTotal).toMatchObject({ input: 30, output: 3 });
   expect(await manager.subagents(DM)).toMatchObject([{ status: "completed", usage: { input: 20, output: 2 } }]);

@@ -101,7 +101,7 @@ test("an agent of one host sends to a session whose turn runs in another: its me
   const first = b.handle(dm("carl", "think", { agentId: "coder" }));
   await started;
   const outcome = a.handle(dm("ann", "ask the coder"));
-  await vi.waitFor(async () => expect(await b.get(target)).toMatchObject({ waiting: [expect.any(String)] }), {
+  await vi.waitFor(async () => expect(await b.get(target)).toMatchObject({ waiting: [{ run: expect.any(String) }] }), {
     timeout: 10_000,
   });
   expect(askedOfA.requests.filter(({ key }) => key === target)).toHaveLength(0);
