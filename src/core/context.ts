@@ -1,6 +1,6 @@
 import { acceptedMessages, saysSomething, wellFormedText } from "./accepted.js";
 import type { MessageEntry, TranscriptEntry } from "./entry.js";
-import { enveloped, quoted } from "./envelope.js";
+import { enveloped, quoted, unlabelled } from "./envelope.js";
 import type { ContentPart, Message } from "./message.js";
 import { textOf } from "./message.js";
 import { foldState } from "./record.js";
@@ -50,6 +50,8 @@ export interface MessageOptions {
  * reasoning or parts of types unknown here; images and files outside a user's message become a line that names them; a
  * `name` that does not fit is left out; half an emoji becomes U+FFFD; and the assistant's words, where they come last,
  * do not end in blanks. A message that needs none of this is shown as it was stored.
+ *
+ * A message of another session stands in an envelope, and a line of a person's that begins like one begins with `(` for `[`.
  */
 export function buildContext(entries: Iterable<TranscriptEntry>, options: ContextOptions = {}): Context {
   const all = [...entries];
@@ -123,7 +125,8 @@ export function shownMessage(
   }
   if (entry.provenance !== undefined && entry.role === "user")
     return { role: "user", content: enveloped(entry.provenance, textOf(entry)) };
-  const { role, content, name, providerData } = shortenMessage(entry, options);
+  const { role, name, providerData, ...shortened } = shortenMessage(entry, options);
+  const content = role === "user" ? withoutLabels(shortened.content) : shortened.content;
   const message: Message = {
     role,
     content,
@@ -133,6 +136,15 @@ export function shownMessage(
   return nameSenders && role === "user" && entry.sender !== undefined && isSpeech(content)
     ? withSender(message, entry.sender)
     : message;
+}
+
+// What another session's message is labelled with, no person's begins a line with.
+function withoutLabels(content: Message["content"]): Message["content"] {
+  if (typeof content === "string") return unlabelled(content);
+  const parts = content.map((part) => (part.type === "text" ? { ...part, text: unlabelled(part.text) } : part));
+  return parts.every((part, at) => part.type !== "text" || part.text === (content[at] as { text?: string }).text)
+    ? content
+    : parts;
 }
 
 // A name before nothing would make a message of it.

@@ -22,6 +22,13 @@ export function enveloped(provenance: Provenance, text: string): string {
   }
 }
 
+const LABEL = /^\[(?=(?:Message from session|Session|Sub-agent|You are a sub-agent of session) ")/gm;
+
+/** A person's text, in which no line begins as an envelope does. */
+export function unlabelled(text: string): string {
+  return text.includes("[") ? text.replace(LABEL, "(") : text;
+}
+
 const MARKED = 'Each line of it begins with "> ".';
 
 const ENDS: Readonly<Record<NonNullable<Provenance["status"]>, string>> = {

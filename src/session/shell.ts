@@ -77,6 +77,8 @@ export interface ToolUser {
   turn?: {
     cause: Cause;
     lifespan: Lifespan;
+    /** Of the session. */
+    ancestors: readonly SessionKey[];
     replyTo: ReplyTo | undefined;
   };
 }

@@ -116,10 +116,10 @@ export class Turn {
   ): Promise<Generation> {
     const { key, agentId, line, replyTo } = this.#arrival;
     const { events, logger } = this.#shell;
-    const { uuid } = this.#begun;
+    const { uuid, ancestors } = this.#begun;
     const { hops, chain } = line.provenance ?? NO_CAUSE;
     const lifespan = new Lifespan(this.#signal);
-    const tools = this.#shell.tools({ key, turn: { cause: { hops, chain }, lifespan, replyTo } });
+    const tools = this.#shell.tools({ key, turn: { cause: { hops, chain }, lifespan, ancestors, replyTo } });
     return generate({
       provider,
       request: { purpose: "reply", key, uuid, agentId, model: this.#model(), messages, tools, signal: this.#signal },

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { denialOf } from "../../src/core/tool-policy.js";
 import { canSpawn, parseConfig, type SessionKey, type SessionsConfigInput, type SpawnWish } from "../../src/core.js";
 
 const DM = "agent:main:telegram:dm:1" as SessionKey;
@@ -67,4 +68,16 @@ test("nothing outside a sandbox is spawned from inside one, at any depth", () =>
   expect(reasonFor(agents("non-main"), { ...wish, parent: main })).toBe("allowed");
   const freed = { key: child("free"), ancestors: [DM] };
   expect(reasonFor(agents("all"), { ...wish, parent: freed })).toContain("sandbox");
+});
+
+test("what one above it is denied, a sub-agent is denied too, and nobody else", () => {
+  const config = parseConfig({
+    tools: { deny: ["sessions_list"] },
+    agents: { list: [{ id: "main", tools: { deny: ["sessions_send"] } }, { id: "coder" }] },
+  });
+  const below = [child("coder"), DM];
+  expect(denialOf(config, "sessions_list", [child("coder")])).toContain("tools.deny");
+  expect(denialOf(config, "sessions_send", below)).toContain("agents.list (main)");
+  expect(denialOf(config, "sessions_send", [child("coder")])).toBeUndefined();
+  expect(denialOf(config, "sessions_spawn", below)).toBeUndefined();
 });

@@ -2,6 +2,7 @@ import { isMessageEntry } from "../../core/entry.js";
 import { type Cause, NO_CAUSE } from "../../core/hops.js";
 import { formatSessionKey, isSessionKey, parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
+import { denialOf } from "../../core/tool-policy.js";
 import { type Access, accessOf, type SessionRef } from "../../core/visibility.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { Refusal } from "../tool.js";
@@ -31,7 +32,13 @@ export class Guard {
     // Who has spawned it is not known any more, nor how narrow its view has to be.
     if (record === undefined && parseSessionKey(key).kind === "subagent")
       throw new Refusal("denied", "This session has been removed.");
-    return { key, ancestors: record?.ancestors ?? [], record };
+    const { ancestors = [] } = record ?? {};
+    const denial = denialOf(this.#shell.config, this.#tool, [key, ...ancestors]);
+    if (denial !== undefined) {
+      this.refused(key, denial);
+      throw new Refusal("denied", "This session may not use this tool.");
+    }
+    return { key, ancestors, record };
   }
 
   /**

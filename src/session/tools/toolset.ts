@@ -1,4 +1,4 @@
-import { parseSessionKey } from "../../core/key.js";
+import { denialOf } from "../../core/tool-policy.js";
 import type { Shell, ToolUser } from "../shell.js";
 import type { SessionTool } from "../tool.js";
 import { historyTool } from "./history-tool.js";
@@ -7,12 +7,10 @@ import { sendTool } from "./send-tool.js";
 import { spawnTool } from "./spawn-tool.js";
 import { statusTool } from "./status-tool.js";
 
-/** The session tools of one user, without those the config denies its agent. */
+/** The session tools of one user, without those the config denies its agent, or one above it as far as that is known here. */
 export function toolsFor(shell: Shell, user: ToolUser): SessionTool[] {
-  const { agents, tools } = shell.config;
-  const { agentId } = parseSessionKey(user.key);
-  const denied = [...tools.deny, ...(agents.list.find(({ id }) => id === agentId)?.tools?.deny ?? [])];
+  const lineage = [user.key, ...(user.turn?.ancestors ?? [])];
   return [statusTool, listTool, historyTool, sendTool, spawnTool]
     .map((make) => make(shell, user))
-    .filter(({ name }) => !denied.includes(name));
+    .filter(({ name }) => denialOf(shell.config, name, lineage) === undefined);
 }

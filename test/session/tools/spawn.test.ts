@@ -449,3 +449,32 @@ test("places at work are given back whatever waits for what, so that one place i
   for (let round = 0; round < 3; round += 1)
     expect(await spawn.execute({ task: "outer" })).toMatchObject({ status: "completed", result: "1" });
 });
+
+test("what a session's tools are denied, those of its sub-agents are too, in a turn and outside of one", async () => {
+  const given: string[][] = [];
+  const { manager } = stage(
+    {
+      "agent:coder:subagent:": ({ tools }) => {
+        given.push(tools.map(({ name }) => name));
+        return "ok";
+      },
+    },
+    {
+      dir: tempDir(),
+      config: {
+        agents: {
+          defaults: { subagents: { allowAgents: ["coder"] } },
+          list: [{ id: "main", tools: { deny: ["sessions_send", "sessions_history"] } }, { id: "coder" }],
+        },
+      },
+    },
+  );
+  await using _ = manager;
+  const made = await tool(manager, DM, "sessions_spawn").execute({ task: "x", agentId: "coder" });
+  expect(given).toEqual([["session_status", "sessions_list", "sessions_spawn"]]);
+  const denied: unknown[] = [];
+  manager.on("access.denied", ({ reason }) => denied.push(reason));
+  const child = String(made.childSessionKey);
+  expect(await tool(manager, child, "sessions_history").execute({ sessionKey: child })).toHaveProperty("error");
+  expect(denied).toEqual(['agents.list (main).tools.deny names "sessions_history"']);
+});
