@@ -8,7 +8,7 @@ export interface CommandEffect {
   reply: string;
   clear?: true;
   patch?: StatePatch;
-  /** Abort the running turn and those that wait, and a compaction. */
+  /** Abort the running turn and those that wait, a compaction, and sub-agents. */
   stop?: true;
   /** Compact the session, and answer with what came of it. */
   compact?: { instructions?: string };
@@ -20,6 +20,8 @@ export interface CommandSurroundings {
   agentModel: string | undefined;
   /** Whether a turn or a compaction runs or waits. */
   busy: boolean;
+  /** How many sub-agents are alive. */
+  subagents: number;
   /** The size of the next prompt and what bounds it, in tokens. Needed for `status` alone. */
   size: { tokensUsed: number; tokensSource: string; contextWindow: number; compactAt: number } | undefined;
   /** Turns a name a person typed into the one to store; `undefined` refuses it. */
@@ -48,7 +50,7 @@ export function commandEffect(command: Command, around: CommandSurroundings): Co
       };
     }
     case "stop":
-      return around.busy ? { reply: "Stopped.", stop: true } : { reply: "Nothing is running." };
+      return around.busy || around.subagents > 0 ? { reply: "Stopped.", stop: true } : { reply: "Nothing is running." };
     case "compact": {
       const { instructions } = command;
       return { reply: "Compacting.", compact: instructions === undefined ? {} : { instructions } };
@@ -87,7 +89,7 @@ function describeActivation(mode: string, record: SessionRecord): string {
 }
 
 function describeStatus(around: CommandSurroundings): string {
-  const { record, busy } = around;
+  const { record, busy, subagents } = around;
   return [
     `Session: ${record.key}`,
     `Model: ${describeModel(around)}`,
@@ -96,6 +98,7 @@ function describeStatus(around: CommandSurroundings): string {
     `Compactions: ${describeCompactions(record)}`,
     `Activation: ${record.state.activationMode}`,
     `Reply: ${busy ? "being written" : "none in progress"}`,
+    ...(subagents === 0 ? [] : [`Sub-agents at work: ${subagents}`]),
   ].join("\n");
 }
 

@@ -159,10 +159,8 @@ function surroundings(
   return {
     record,
     agentModel: agentModel(shell.config, agentId),
-    busy:
-      shell.queue.busy(key) ||
-      shell.compactions.isRunning(record.uuid) ||
-      record.subagents.length + shell.runs.descendantsOf(key).length > 0,
+    busy: shell.queue.busy(key) || shell.compactions.isRunning(record.uuid),
+    subagents: Math.max(record.subagents.length, shell.runs.descendantsOf(key).length),
     size,
     resolveModel: (name: string) => resolveModel(shell, name, key),
   };

@@ -30,6 +30,7 @@ function give(text: string, around: Partial<CommandSurroundings> = {}): CommandE
     record: recordOf(),
     agentModel: "house-model",
     busy: false,
+    subagents: 0,
     size: undefined,
     resolveModel: (name) => name,
     ...around,
@@ -97,6 +98,8 @@ describe("/activation", () => {
 
 test("/stop stops what runs or waits, and says when there is nothing", () => {
   expect(give("/stop", { busy: true })).toEqual({ reply: expect.any(String), stop: true });
+  expect(give("/stop", { subagents: 1 })).toEqual({ reply: expect.any(String), stop: true });
+  expect(give("/status", { subagents: 2 }).reply).toContain("Sub-agents at work: 2");
   expect(give("/stop")).toEqual({ reply: expect.any(String) });
 });
 

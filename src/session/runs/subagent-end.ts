@@ -59,6 +59,7 @@ export async function endSubagent(
   const { ledger, events } = shell;
   const { status, code } = result;
   const child = await ledger.read(key);
+  if (child !== undefined) await endTask(shell, child, run, status);
   const announcement = runEntry(ledger.newEntryId(), toldOf(task, result));
   const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
     const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
@@ -73,7 +74,6 @@ export async function endSubagent(
     };
     return [end, ...telling(live, status, announcement, tell)];
   });
-  if (child !== undefined) await endTask(shell, child, run, status);
   // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
   if (appended.length === 0) return { result: (await storedEnd(shell, record, parent.uuid, run)) ?? result };
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
