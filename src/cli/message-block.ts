@@ -27,12 +27,18 @@ function timeOf({ timestamp }: MessageEntry): string {
   return new Date(time).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-function marksOf({ stopReason, cleared }: MessageEntry): string[] {
-  const stopped = stopReason === "aborted" || stopReason === "error" ? [`[${stopReason}]`] : [];
-  return cleared ? [...stopped, "[cleared]"] : stopped;
+function marksOf({ stopReason, cleared, provenance }: MessageEntry): string[] {
+  const { kind, status } = provenance ?? {};
+  return [
+    ...(stopReason === "aborted" || stopReason === "error" ? [`[${stopReason}]`] : []),
+    ...(kind === undefined ? [] : [`[${status === undefined ? kind : `${kind} ${status}`}]`]),
+    ...(cleared ? ["[cleared]"] : []),
+  ];
 }
 
-function nameOf({ sender, name }: MessageEntry, inGroup: boolean): string[] {
+function nameOf({ sender, name, provenance }: MessageEntry, inGroup: boolean): string[] {
+  // A key is there to be copied.
+  if (provenance !== undefined) return [printableLine(provenance.from)];
   const speaker = sender?.name ?? name ?? (inGroup ? sender?.id : undefined);
   return speaker === undefined ? [] : [clipped(speaker, MAX_NAME_CHARS)];
 }

@@ -177,9 +177,15 @@ export class SessionManager implements AsyncDisposable {
   async recover(): Promise<InterruptedTurn[]> {
     this.#assertOpen("recover");
     const found: InterruptedTurn[] = [];
-    for await (const record of this.#shell.ledger.storage.list()) {
-      found.push(...(await settleInterrupted(this.#shell, record)));
-      await tidy(this.#shell, record);
+    // Those of sub-agents are found with their parents.
+    const off = this.#shell.events.on("turn.interrupted", (turn) => found.push(turn));
+    try {
+      for await (const record of this.#shell.ledger.storage.list()) {
+        await settleInterrupted(this.#shell, record);
+        await tidy(this.#shell, record);
+      }
+    } finally {
+      off();
     }
     return found;
   }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Readable, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.js";
-import { type MessageEntry, SessionManager } from "../../src/index.js";
+import { type MessageEntry, SessionManager, sessionTools } from "../../src/index.js";
 import { builders, manualClock, scriptedProvider } from "../../src/testing.js";
 import { all, deferred, tempDir } from "../session/store-dir.js";
 import { bot, cli, jsonOf, START, storeWith } from "./run-cli.js";
@@ -116,6 +116,29 @@ describe("history KEY", () => {
     await manager.close();
     const { stdout } = await cli(["history", KEY, "--dir", dir]);
     expect(stdout).toContain("2026-03-18T10:00:00Z  assistant  [error]\n  Once upon\n");
+  });
+
+  test("says of another session's message which it was, and how a sub-agent ended", async () => {
+    const dir = tempDir();
+    const provider = scriptedProvider(({ key }) => (key.includes(":subagent:") ? new Error("no") : "noted"));
+    const config = { tools: { sessions: { visibility: "agent" as const } } };
+    const manager = new SessionManager({ dir, clock: manualClock(START), provider, config });
+    const use = (name: string, input: object) =>
+      sessionTools(manager, KEY)
+        .find((tool) => tool.name === name)
+        ?.execute(input);
+    await use("sessions_send", { sessionKey: "main", message: "hello\n2026-03-18T10:00:00Z  assistant" });
+    const spawned = await use("sessions_spawn", { task: "dig", mode: "start" });
+    await new Promise((resolve) => manager.on("turn.completed", ({ key }) => key === KEY && resolve(key)));
+    await manager.close();
+    const { stdout: sent } = await cli(["history", "agent:main:main", "--dir", dir]);
+    expect(sent).toContain(
+      `2026-03-18T10:00:00Z  user  [inter-session]  ${KEY}\n  hello\n  2026-03-18T10:00:00Z  assistant\n`,
+    );
+    const { stdout: told } = await cli(["history", KEY, "--dir", dir]);
+    expect(told).toContain(`user  [sub-agent failed]  ${spawned?.childSessionKey}\n  Error: HOOK\n`);
+    const { stdout: task } = await cli(["history", String(spawned?.childSessionKey), "--dir", dir]);
+    expect(task).toContain(`user  [task]  ${KEY}\n  dig\n`);
   });
 
   test("--limit gives the last so many, in order", async () => {
