@@ -89,11 +89,11 @@ export class SubagentRun implements LiveRun {
   }
 
   async #end(): Promise<Ended> {
-    await this.made;
-    const result = await this.#work();
     try {
-      return await this.#store(result);
+      await this.made;
+      return await this.#store(await this.#work());
     } finally {
+      // Also where it was never made: a parent that waits for those of its children that live would wait for ever.
       this.state = "ended";
     }
   }

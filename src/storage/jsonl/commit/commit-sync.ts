@@ -30,7 +30,8 @@ export function syncInPlace(
 ): Promise<void> {
   return inParallel(transcripts, IN_BACKGROUND, async ([uuid, path]) => {
     try {
-      await withTranscript(path, (file) => file.datasync());
+      // Told before the file is closed: a next sync that began meanwhile would succeed and mean nothing.
+      await withTranscript(path, (file) => file.datasync().catch((error: unknown) => onFailure(uuid, error)));
     } catch (error) {
       onFailure(uuid, error);
     }

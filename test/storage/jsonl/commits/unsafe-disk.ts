@@ -39,6 +39,7 @@ export class UnsafeDisk {
   static async install(roll: (sides: number) => number, faults: number): Promise<UnsafeDisk> {
     const disk = new UnsafeDisk(roll);
     const spy = vi.spyOn(await fileHandles(), "datasync").mockImplementation(function (this: FileHandle) {
+      closeSlowly(this, roll(4));
       return disk.#sync(this.fd, faults > 0 && roll(faults) === 0);
     });
     disk.#restore = () => spy.mockRestore();
@@ -92,6 +93,16 @@ export class UnsafeDisk {
     }
     return file;
   }
+}
+
+// On a busy machine closing a file takes as long as anything else.
+function closeSlowly(handle: FileHandle, turns: number): void {
+  const { close } = handle;
+  handle.close = async () => {
+    handle.close = close;
+    for (let left = turns; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve));
+    return close.call(handle);
+  };
 }
 
 function readUnlessGone(path: string): { ino: number; content: Buffer } | undefined {
