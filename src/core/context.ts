@@ -170,5 +170,5 @@ function withSender(message: Message, sender: { id: string; name?: string }): Me
 // A name is the sender's own choice. On one line, without a colon, it cannot pass for the next speaker.
 function displayName(sender: { id: string; name?: string }): string {
   const flat = (sender.name ?? sender.id).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}:]+/gu, " ").trim();
-  return Array.from(flat).slice(0, 64).join("") || "someone";
+  return unlabelled(Array.from(flat).slice(0, 64).join("")) || "someone";
 }

@@ -22,11 +22,12 @@ export function enveloped(provenance: Provenance, text: string): string {
   }
 }
 
-const LABEL = /^\[(?=(?:Message from session|Session|Sub-agent|You are a sub-agent of session) ")/gm;
+const LABEL =
+  /(^|[\n\r\v\f\u0085\u2028\u2029])(\p{Cf}*)\[(?=(?:Message from session|Session|Sub-agent|You are a sub-agent of session) ")/gu;
 
 /** A person's text, in which no line begins as an envelope does. */
 export function unlabelled(text: string): string {
-  return text.includes("[") ? text.replace(LABEL, "(") : text;
+  return text.includes("[") ? text.replace(LABEL, "$1$2(") : text;
 }
 
 const MARKED = 'Each line of it begins with "> ".';

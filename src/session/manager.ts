@@ -179,14 +179,17 @@ export class SessionManager implements AsyncDisposable {
     const found: InterruptedTurn[] = [];
     // Those of sub-agents are found with their parents.
     const off = this.#shell.events.on("turn.interrupted", (turn) => found.push(turn));
+    const faults: unknown[] = [];
     try {
       for await (const record of this.#shell.ledger.storage.list()) {
-        await settleInterrupted(this.#shell, record);
-        await tidy(this.#shell, record);
+        // What is wrong with one session must not keep the others.
+        const recovered = settleInterrupted(this.#shell, record).then(() => tidy(this.#shell, record));
+        await recovered.catch((error: unknown) => faults.push(error));
       }
     } finally {
       off();
     }
+    if (faults.length > 0) throw faults[0];
     return found;
   }
 

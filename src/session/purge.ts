@@ -1,5 +1,5 @@
-import type { SessionKey } from "../core/key.js";
-import { killSubagents } from "./runs/kill.js";
+import { parseSessionKey, type SessionKey } from "../core/key.js";
+import { killSubagent, killSubagents } from "./runs/kill.js";
 import type { Shell } from "./shell.js";
 
 /**
@@ -8,18 +8,21 @@ import type { Shell } from "./shell.js";
  * @returns whether there was one.
  */
 export async function purgeSession(shell: Shell, key: SessionKey): Promise<boolean> {
-  const { queue, ledger, runs } = shell;
-  const self = runs.live(key);
-  self?.stop("killed");
+  const { queue, ledger } = shell;
   queue.inLine(key).stop();
+  // As a sub-agent it has an end, which its parent is told.
+  if (parseSessionKey(key).kind === "subagent") await killSubagent(shell, key);
   const record = await ledger.read(key);
   if (record !== undefined) await killSubagents(shell, record);
-  // As a sub-agent it has an end, which its parent is told.
-  await Promise.allSettled([self?.ended]);
-  const below: SessionKey[] = [];
-  for await (const { key: other, ancestors } of ledger.storage.list()) if (ancestors.includes(key)) below.push(other);
-  for (const other of below) await remove(shell, other);
-  return (await remove(shell, key)) || record !== undefined;
+  const wasThere = await remove(shell, key);
+  // What was being spawned meanwhile is found by another look.
+  for (;;) {
+    const below: SessionKey[] = [];
+    for await (const { key: other, ancestors } of ledger.storage.list()) if (ancestors.includes(key)) below.push(other);
+    if (below.length === 0) return wasThere || record !== undefined;
+    await Promise.allSettled(shell.runs.stopDescendants(key).map(({ ended }) => ended));
+    for (const other of below) await remove(shell, other);
+  }
 }
 
 function remove({ queue, ledger }: Shell, key: SessionKey): Promise<boolean> {

@@ -1,5 +1,7 @@
 import { formatAddress } from "../core/address.js";
 import type { CheckedInbound } from "../core/inbound.js";
+import type { SessionKey } from "../core/key.js";
+import { codeOf } from "./error-code.js";
 import { takeIn } from "./intake.js";
 import type { TurnOutcome } from "./outcome.js";
 import { settleSubagents } from "./runs/orphans.js";
@@ -21,14 +23,23 @@ export function arrivalOf(message: CheckedInbound, signal: AbortSignal | undefin
   return { key, agentId, line, place, replyTo: { channel, route, messageId }, message, address, signal };
 }
 
+// What others have left must not cost a message.
+async function settleLeft(shell: Shell, key: SessionKey): Promise<void> {
+  try {
+    const left = await shell.ledger.read(key);
+    if (left !== undefined) await settleSubagents(shell, left, { seldom: true });
+  } catch (error) {
+    shell.logger.warn({ key, code: codeOf(error) }, "what others have left could not be dealt with");
+  }
+}
+
 /** Deals with a person's message when its turn comes. */
 export function receive(shell: Shell, arrival: InboundArrival): Promise<TurnOutcome> {
   const { key, place } = arrival;
   const asksForAnswer = place?.chatType === "dm" || place?.mentioned === true;
   return shell.queue.run(key, asksForAnswer, async (slot) => {
     // What a process that died has left of sub-agents is told before the first message is answered.
-    const left = shell.runs.isDue(key, shell.clock.now()) ? await shell.ledger.read(key) : undefined;
-    if (left !== undefined) await settleSubagents(shell, left, { seldom: true });
+    if (shell.runs.isDue(key, shell.clock.now())) await settleLeft(shell, key);
     return takeIn(shell, arrival, slot);
   });
 }

@@ -106,6 +106,11 @@ export class TurnQueue {
     return line !== undefined && (line.running !== undefined || line.waiting.length > 0);
   }
 
+  /** Resolves when those in line now are done. */
+  async idle(key: SessionKey): Promise<void> {
+    await this.#lines.get(key)?.tail;
+  }
+
   /** Those in line now. Later ones are not touched by what is done with it. */
   inLine(key: SessionKey): InLine {
     const line = this.#lines.get(key);

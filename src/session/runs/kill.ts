@@ -1,5 +1,5 @@
 import { NO_CAUSE } from "../../core/hops.js";
-import type { SessionKey } from "../../core/key.js";
+import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import type { LiveSubagent } from "../../core/runs.js";
 import type { NewEntry } from "../ledger.js";
@@ -8,6 +8,7 @@ import { endSubagent } from "./subagent-end.js";
 
 /** Stops a sub-agent and what was spawned below it, wherever they run. @returns whether it was alive. */
 export async function killSubagent(shell: Shell, key: SessionKey): Promise<boolean> {
+  if (parseSessionKey(key).kind !== "subagent") return false;
   const live = shell.runs.live(key);
   const isHere = live !== undefined && live.state !== "ended";
   if (isHere) live.stop("killed");

@@ -48,7 +48,7 @@ async function endOrphan(
     await endInterrupted(shell, child, claim);
   }
   const task = { key, run, parent, mode, label, cause: NO_CAUSE, hops: 0 };
-  await endSubagent(shell, task, await resultOf(shell, child, run), "late");
+  await endSubagent(shell, task, await resultOf(shell, child, run), { tell: "late" });
 }
 
 // It may have ended, and only its parent not have been told. With sub-agents of its own, nobody can say that it had.

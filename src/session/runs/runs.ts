@@ -70,8 +70,9 @@ export class Runs {
     return this.#live.get(key);
   }
 
+  /** Also those that have ended and that their parent has not dealt with. */
   childrenOf(parent: SessionKey): LiveRun[] {
-    return this.descendantsOf(parent).filter(({ ancestors }) => ancestors[0] === parent);
+    return [...this.#live.values()].filter(({ ancestors }) => ancestors[0] === parent);
   }
 
   /** Also those below one that has ended. */

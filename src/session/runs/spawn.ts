@@ -94,7 +94,7 @@ async function makeChild(shell: Shell, spawned: SpawnedSubagent, entries: NewEnt
   try {
     await shell.ledger.append(key, () => entries, { claim, ancestors });
   } catch (error) {
-    await endSubagent(shell, spawned, { status: "failed", code: codeOf(error) }, "not");
+    await endSubagent(shell, spawned, { status: "failed", code: codeOf(error) }, { tell: "not" });
     throw error;
   }
 }

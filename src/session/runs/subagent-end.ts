@@ -53,14 +53,14 @@ export async function endSubagent(
   shell: Shell,
   task: SubagentTask,
   result: SubagentResult,
-  tell: Telling = "at-once",
+  { tell = "at-once", announcementId = shell.ledger.newEntryId() }: { tell?: Telling; announcementId?: string } = {},
 ): Promise<{ result: SubagentResult; announcement?: Announcement }> {
   const { key, run, parent } = task;
   const { ledger, events } = shell;
   const { status, code } = result;
   const child = await ledger.read(key);
   if (child !== undefined) await endTask(shell, child, run, status);
-  const announcement = runEntry(ledger.newEntryId(), toldOf(task, result));
+  const announcement = runEntry(announcementId, toldOf(task, result));
   const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
     const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
     if (live === undefined) return undefined;
@@ -74,10 +74,13 @@ export async function endSubagent(
     };
     return [end, ...telling(live, status, announcement, tell)];
   });
+  const stored = appended.length > 0 ? result : ((await storedEnd(shell, record, parent.uuid, run)) ?? result);
   // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
-  if (appended.length === 0) return { result: (await storedEnd(shell, record, parent.uuid, run)) ?? result };
+  if (stored.status !== status) return { result: stored };
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
-  return { result, ...(appended.some(({ id }) => id === announcement.id) ? { announcement } : {}) };
+  // Also where an attempt before was told that it failed, and is on disk.
+  const isTold = record.uuid === parent.uuid && waitingRun(record, announcementId) !== undefined;
+  return { result, ...(isTold ? { announcement } : {}) };
 }
 
 async function storedEnd(

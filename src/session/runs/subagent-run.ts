@@ -44,6 +44,7 @@ export class SubagentRun implements LiveRun {
   readonly #stop = new AbortController();
   readonly #place: WorkPlace;
   #why: "killed" | "timed_out" | undefined;
+  #limit: ReturnType<typeof setTimeout> | undefined;
 
   /** `make` writes it down; until then it can be stopped already. */
   constructor(shell: Shell, spawned: SpawnedSubagent, make: () => Promise<void>) {
@@ -91,7 +92,9 @@ export class SubagentRun implements LiveRun {
   async #end(): Promise<Ended> {
     try {
       await this.made;
-      return await this.#store(await this.#work());
+      const result = await this.#work();
+      clearTimeout(this.#limit);
+      return await this.#store(result);
     } finally {
       // Also where it was never made: a parent that waits for those of its children that live would wait for ever.
       this.state = "ended";
@@ -99,9 +102,10 @@ export class SubagentRun implements LiveRun {
   }
 
   async #store(result: SubagentResult): Promise<Ended> {
+    const announcementId = this.#shell.ledger.newEntryId();
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await endSubagent(this.#shell, this.#spawned, result);
+        return await endSubagent(this.#shell, this.#spawned, result, { announcementId });
       } catch (error) {
         if (attempt < ATTEMPTS) continue;
         // It stays among those that live, and its end is found in its transcript later.
@@ -116,13 +120,18 @@ export class SubagentRun implements LiveRun {
     const { runs, queue } = this.#shell;
     try {
       let last = await this.#task();
+      // What it has started is part of its task: its last words are those after the last of them has been told.
+      const heard = new Set<LiveRun>();
+      const hear = async (child: LiveRun) => {
+        heard.add(child);
+        const [answer] = await Promise.allSettled([child.settled]);
+        if (answer.status === "fulfilled" && answer.value?.status === "replied") last = answer.value;
+      };
       for (;;) {
         if (last.status === "aborted") runs.stopDescendants(this.key);
-        const children = runs.childrenOf(this.key);
+        const children = runs.childrenOf(this.key).filter((child) => !heard.has(child));
         if (children.length === 0) return this.#resultOf(last);
-        // What it has started is part of its task: its last words are those after the last of them has been told.
-        for (const answer of await Promise.allSettled(children.map(({ settled }) => settled)))
-          if (answer.status === "fulfilled" && answer.value?.status === "replied") last = answer.value;
+        await Promise.all(children.map(hear));
       }
     } catch (error) {
       await Promise.allSettled(runs.stopDescendants(this.key).map(({ settled }) => settled));
@@ -136,8 +145,7 @@ export class SubagentRun implements LiveRun {
     return this.#shell.queue.run(this.key, true, async (slot) => {
       // One that is stopped while it waits is noted down as such, without the model being called.
       if (await this.#place.take(anySignal(slot.signal, this.signal))) this.state = "running";
-      const limit = timeoutSeconds > 0 ? setTimeout(() => this.stop("timed_out"), timeoutSeconds * 1000) : undefined;
-      void Promise.allSettled([this.ended]).then(() => clearTimeout(limit));
+      if (timeoutSeconds > 0) this.#limit = setTimeout(() => this.stop("timed_out"), timeoutSeconds * 1000);
       try {
         return await takeIn(this.#shell, { ...arrival, signal: this.signal }, slot);
       } finally {
@@ -181,7 +189,7 @@ export class SubagentRun implements LiveRun {
       if (isOver && this.#spawned.cleanup === "delete") await ledger.storage.delete(key);
     };
     try {
-      await (queue.closing.aborted ? leave() : queue.run(key, false, leave));
+      await (queue.closing.aborted ? queue.idle(key).then(leave) : queue.run(key, false, leave));
     } catch (error) {
       logger.warn({ key, code: codeOf(error) }, "what a sub-agent has left behind could not be put away");
     }
