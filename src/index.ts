@@ -36,6 +36,7 @@ export type { AppendedMessage, HistoryRange, Session, SettingsPatch } from "./se
 export { sessionTools } from "./session/session-tools.js";
 export type { SessionStatus } from "./session/status.js";
 export type { JsonObject, SessionTool } from "./session/tool.js";
+export type { SessionQuery } from "./session/visible-sessions.js";
 export { type CheckedChange, decideChange } from "./storage/change.js";
 export { Claims, type Hold } from "./storage/claims.js";
 export type { Durability } from "./storage/jsonl/durability.js";

@@ -38,6 +38,7 @@ import type { Shell } from "./shell.js";
 import { keepShell } from "./shells.js";
 import { toolsFor } from "./tools/toolset.js";
 import { TurnQueue } from "./turn-queue.js";
+import { type SessionQuery, visibleSessions } from "./visible-sessions.js";
 
 /**
  * Takes messages in and sends replies back: each in its own conversation, stored before the model is called.
@@ -133,11 +134,12 @@ export class SessionManager implements AsyncDisposable {
     return this.#shell.ledger.read(checkedKey(key));
   }
 
-  /** The sessions there are, newest first. */
-  async *list(query: ListQuery = {}): AsyncIterable<SessionRecord> {
+  /** The sessions there are, newest first; with `visibleTo` those that the tools of that session may reach. @throws InvalidSessionKeyError */
+  async *list({ visibleTo, ...query }: SessionQuery = {}): AsyncIterable<SessionRecord> {
     this.#assertOpen("list");
     checkQuery(query);
-    yield* this.#shell.ledger.storage.list(query);
+    if (visibleTo === undefined) yield* this.#shell.ledger.storage.list(query);
+    else yield* visibleSessions(this.#shell, checkedKey(visibleTo), query);
   }
 
   /**
