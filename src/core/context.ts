@@ -141,10 +141,11 @@ export function shownMessage(
 // What another session's message is labelled with, no person's begins a line with.
 function withoutLabels(content: Message["content"]): Message["content"] {
   if (typeof content === "string") return unlabelled(content);
-  const parts = content.map((part) => (part.type === "text" ? { ...part, text: unlabelled(part.text) } : part));
-  return parts.every((part, at) => part.type !== "text" || part.text === (content[at] as { text?: string }).text)
-    ? content
-    : parts;
+  const parts = content.map((part) => {
+    const text = part.type === "text" ? unlabelled(part.text) : "";
+    return part.type === "text" && text !== part.text ? { ...part, text } : part;
+  });
+  return parts.every((part, at) => part === content[at]) ? content : parts;
 }
 
 // A name before nothing would make a message of it.

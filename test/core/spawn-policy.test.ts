@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { denialOf } from "../../src/core/tool-policy.js";
+import { denialOf, mayBegin } from "../../src/core/tool-policy.js";
 import { canSpawn, parseConfig, type SessionKey, type SessionsConfigInput, type SpawnWish } from "../../src/core.js";
 
 const DM = "agent:main:telegram:dm:1" as SessionKey;
@@ -80,4 +80,16 @@ test("what one above it is denied, a sub-agent is denied too, and nobody else", 
   expect(denialOf(config, "sessions_send", below)).toContain("agents.list (main)");
   expect(denialOf(config, "sessions_send", [child("coder")])).toBeUndefined();
   expect(denialOf(config, "sessions_spawn", below)).toBeUndefined();
+});
+
+test.each<[string, boolean]>([
+  ["agent:main:home", true],
+  ["agent:main:telegram:dm:1", true],
+  ["agent:main:main", false],
+  ["agent:main:telegram:group:1", false],
+  ["agent:main:subagent:1", false],
+  ["agent:nobody:home", false],
+])("a message of another session may begin %s: %s", (key, may) => {
+  const config = parseConfig({ session: { mainKey: "home" }, agents: { list: [{ id: "main" }] } });
+  expect(mayBegin(config, key as SessionKey)).toBe(may);
 });

@@ -11,6 +11,12 @@ import { Refusal } from "../tool.js";
 export interface Reached {
   key: SessionKey;
   record: SessionRecord | undefined;
+  requester: Requester;
+}
+
+/** Who uses a tool, as it is stored. */
+interface Requester extends SessionRef {
+  record: SessionRecord | undefined;
 }
 
 /** Stands before every tool: who uses it, whom that may reach, and what the operator is told of it. */
@@ -26,7 +32,7 @@ export class Guard {
   }
 
   /** Who looks, as it is stored: its lineage is nobody's word. */
-  async requester(): Promise<SessionRef & { record: SessionRecord | undefined }> {
+  async requester(): Promise<Requester> {
     const { key } = this.#user;
     const record = await this.#shell.ledger.read(key);
     // Who has spawned it is not known any more, nor how narrow its view has to be.
@@ -52,14 +58,14 @@ export class Guard {
     const access = this.access(requester)({ key, ancestors: record?.ancestors ?? [] });
     const isThere = record !== undefined || mayBeNew(key);
     if (!access.allowed || !isThere) {
-      this.#tell("denied", key, access.allowed ? "there is no such session" : access.reason);
+      this.refused(key, access.allowed ? "there is no such session" : access.reason);
       throw new Refusal(
         "denied",
         `There is no session ${JSON.stringify(name)} within your reach. sessions_list gives those there are.`,
       );
     }
     this.allowed(key);
-    return { key, record };
+    return { key, record, requester };
   }
 
   /** Says of any session whether that may reach it. */
@@ -67,14 +73,15 @@ export class Guard {
     return accessOf(this.#shell.config, requester);
   }
 
-  /** Tells the operator of what was refused though the session may be reached, and which setting did. */
-  refused(target: SessionKey, setting: string): void {
-    this.#tell("denied", target, setting);
+  /** Tells the operator of what was refused, and which setting did. */
+  refused(target: SessionKey, reason: string): void {
+    this.#shell.events.emit("access.denied", { key: this.#user.key, tool: this.#tool, target, reason });
   }
 
   /** Tells of an access to another session. */
   allowed(target: SessionKey): void {
-    if (target !== this.#user.key) this.#tell("allowed", target, undefined);
+    const { key } = this.#user;
+    if (target !== key) this.#shell.events.emit("access.allowed", { key, tool: this.#tool, target });
   }
 
   /** What led to a call: the turn it is made in, whoever made the tools. */
@@ -98,11 +105,5 @@ export class Guard {
       "error",
       'sessionKey is not a session key. Copy one from sessions_list, such as "agent:main:main"; "main" alone is your agent\'s main session.',
     );
-  }
-
-  #tell(what: "allowed" | "denied", target: SessionKey, reason: string | undefined): void {
-    const access = { key: this.#user.key, tool: this.#tool, target };
-    if (what === "allowed") this.#shell.events.emit("access.allowed", access);
-    else this.#shell.events.emit("access.denied", { ...access, reason: reason ?? "" });
   }
 }

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { nextHop } from "../../core/hops.js";
-import { parseSessionKey, type SessionKey } from "../../core/key.js";
+import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { waitingRun } from "../../core/runs.js";
+import { mayBegin } from "../../core/tool-policy.js";
 import { isSessionError } from "../../errors.js";
 import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
 import { type Moment, replyBack } from "../runs/reply-back.js";
@@ -43,8 +44,9 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
       input,
       hasStatus: true,
       async run({ sessionKey, message, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }, signal) {
-        const { key: target } = await guard.reach(sessionKey, (key) => mayBeMade(shell, key));
-        const { record } = await guard.requester();
+        const reached = await guard.reach(sessionKey, (key) => mayBegin(shell.config, key));
+        const { key: target } = reached;
+        const { record } = reached.requester;
         const { maxHops, maxSendsPerMinute } = shell.config.tools.sessions;
         const hop = nextHop(await guard.cause(record), user.key, target, maxHops);
         if (!hop.allowed) {
@@ -120,12 +122,4 @@ function answerOf(report: RunReport): JsonObject {
     status: "error",
     error: `The message was stored, and its turn did not end with an answer (${report.code}).`,
   };
-}
-
-// A person's conversation, or an agent's own, may begin with a message from another agent. A room's or a sub-agent's may not.
-function mayBeMade({ config }: Shell, key: SessionKey): boolean {
-  const { list } = config.agents;
-  const parsed = parseSessionKey(key);
-  if (list.length > 0 && !list.some(({ id }) => id === parsed.agentId)) return false;
-  return parsed.kind === "dm" || (parsed.kind === "main" && parsed.mainKey === config.session.mainKey);
 }

@@ -189,7 +189,10 @@ test("G19 a sender may send so many messages a minute and no more, and again in 
   const send = () => tool(manager, DM, "sessions_send").execute({ sessionKey: "agent:coder:main", message: "hi" });
   expect((await send()).status).toBe("ok");
   expect((await send()).status).toBe("ok");
+  const reasons: string[] = [];
+  manager.on("access.denied", ({ reason }) => reasons.push(reason));
   expect(await send()).toEqual({ status: "denied", error: expect.stringContaining("2 messages a minute") });
+  expect(reasons).toEqual(["tools.sessions.maxSendsPerMinute is 2"]);
   clock.advance(60_001);
   expect((await send()).status).toBe("ok");
 });
