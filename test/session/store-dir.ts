@@ -18,15 +18,19 @@ export function tempDir(): string {
   return dir;
 }
 
-/** Every byte of every file below a directory, by path. */
+/**
+ * Every byte of every file below a directory, by path. An open storage folds its journal behind whoever uses it, so a file or
+ * a lock may be gone between the look at its directory and the look at it: then all is looked at again.
+ */
 export function filesBelow(dir: string): Map<string, string> {
-  const files = new Map<string, string>();
-  for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    files.set(path, readFileSync(path, "utf8"));
-  }
-  return files;
+  for (let looks = 1; ; looks += 1)
+    try {
+      const entries = readdirSync(dir, { withFileTypes: true, recursive: true });
+      const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+      return new Map(paths.map((path) => [path, readFileSync(path, "utf8")]));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || looks === 100) throw error;
+    }
 }
 
 /** The transcripts among them. */
