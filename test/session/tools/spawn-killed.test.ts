@@ -94,7 +94,7 @@ for (const mode of ["run", "start"] as const) {
     const spawns = ["first", "second"].map((name) => ({ mode, task: { name, waits: true } }));
     host.handle({ name: "asks for two", spawns });
     await host.line("waits ");
-    await expect.poll(() => host.lines("spawned ").length).toBe(2);
+    await expect.poll(() => host.lines("spawned ").length, { timeout: 10_000 }).toBe(2);
     await host.kill();
 
     const { manager, provider } = reopened(dir);

@@ -152,7 +152,7 @@ test("G20 /stop ends a sub-agent that another process runs, once", async () => {
   await running.promise;
   const { manager } = stage({}, { dir });
   await manager.handle(b.dm("ann", "/stop"));
-  await vi.waitFor(async () => expect(statuses(await manager.subagents(ANN))).toEqual(["killed"]));
+  await vi.waitFor(async () => expect(statuses(await manager.subagents(ANN))).toEqual(["killed"]), { timeout: 10_000 });
   await runner.close();
   expect((await linesOf(manager, dir, asKey(ANN))).filter(({ type }) => type === "spawn-end")).toHaveLength(1);
   await manager.close();
@@ -180,7 +180,9 @@ for (const how of ["killSubagents", "/stop"] as const)
     await running.promise;
     if (how === "killSubagents") expect(await manager.killSubagents(ANN)).toBe(0);
     else await manager.handle(builders().dm("ann", "/stop"));
-    await vi.waitFor(async () => expect(statuses(await manager.subagents(child))).toEqual(["killed"]));
+    await vi.waitFor(async () => expect(statuses(await manager.subagents(child))).toEqual(["killed"]), {
+      timeout: 10_000,
+    });
     await manager.close();
   });
 
