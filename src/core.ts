@@ -67,6 +67,7 @@ export {
   type MessageEntry,
   type Provenance,
   type RunEntry,
+  type SpawnDeletedEntry,
   type SpawnEndEntry,
   type SpawnEntry,
   type StateEntry,
@@ -96,7 +97,7 @@ export { isContextOverflow, isPayloadTooLarge, type OverflowOptions } from "./co
 export type { OverflowPattern } from "./core/overflow-patterns.js";
 export { readEntry } from "./core/read-entry.js";
 export { initialRecord, project, type SeenMessage, type SessionRecord } from "./core/record.js";
-export type { LiveSubagent, WaitingRun } from "./core/runs.js";
+export type { EndedSubagent, LiveSubagent, WaitingRun } from "./core/runs.js";
 export type { SendPolicy, SendRule } from "./core/send-policy.js";
 export { canSpawn, type SpawnVerdict, type SpawnWish } from "./core/spawn-policy.js";
 export { type JsonValue, MAX_EXTRA_BYTES, type SessionState, type StatePatch } from "./core/state.js";

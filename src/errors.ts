@@ -4,6 +4,7 @@ export type SessionErrorCode =
   | "INVALID_CONFIG"
   | "INVALID_MESSAGE"
   | "SESSION_NOT_FOUND"
+  | "RECOVERY"
   | "HOOK"
   | "CONTEXT_OVERFLOW"
   | "QUEUE_FULL"

@@ -152,8 +152,9 @@ const session = section(
     sendPolicy: z
       .strictObject({ default: z.enum(["allow", "deny"]).optional(), rules: z.array(sendRule).optional() })
       .optional(),
-    agentToAgent: section("session.agentToAgent", {
-      maxPingPongTurns: z.int().min(0).max(5).default(0),
+    agentToAgent: section("session.agentToAgent", { maxPingPongTurns: z.int().min(0).max(5).default(0) }, [], {
+      enabled: "tools.agentToAgent.enabled",
+      allow: "tools.agentToAgent.allow",
     }).prefault({}),
   },
   ["scope"],
@@ -171,6 +172,7 @@ const agentDefaults = section(
     subagents: subagentsSection.prefault({}),
   },
   ["models"],
+  { tools: "tools, for all agents, or agents.list[].tools" },
 ).transform(({ compaction, ...rest }) => ({
   ...rest,
   compaction: withSettings(DEFAULT_COMPACTION, (compaction ?? {}) as CompactionSettings),

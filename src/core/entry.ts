@@ -92,6 +92,13 @@ export interface SpawnEndEntry extends EntryBase {
   usage?: Usage;
 }
 
+/** The session of a sub-agent that has ended, and was not to be kept, is deleted. */
+export interface SpawnDeletedEntry extends EntryBase {
+  type: "spawn-deleted";
+  child: SessionKey;
+  run: string;
+}
+
 /** A change of the session's settings. */
 export interface StateEntry extends EntryBase {
   type: "state";
@@ -216,6 +223,7 @@ export type TranscriptEntry =
   | RunEntry
   | SpawnEntry
   | SpawnEndEntry
+  | SpawnDeletedEntry
   | UnknownEntry;
 
 export function isMessageEntry(entry: TranscriptEntry): entry is MessageEntry {
@@ -241,4 +249,5 @@ export interface TypedEntries {
   run: RunEntry;
   spawn: SpawnEntry;
   "spawn-end": SpawnEndEntry;
+  "spawn-deleted": SpawnDeletedEntry;
 }

@@ -10,7 +10,7 @@ export function enveloped(provenance: Provenance, text: string): string {
   const name = label === undefined ? sender : `${sender} (${quoted(label)})`;
   switch (kind) {
     case "task":
-      return `[You are a sub-agent of session ${sender}. Do this task; your last message is its result, and only that session sees it.]\n\n${text}`;
+      return `[You are a sub-agent of session ${sender}. Do this task; your last message is its result, and only that session sees it.]\n\n${unlabelled(text)}`;
     case "sub-agent":
       return `[Sub-agent ${name} ${ENDS[status]}.${text === "" ? "]" : ` ${MARKED}]\n${marked(text)}`}`;
     case "inter-session": {
@@ -22,10 +22,11 @@ export function enveloped(provenance: Provenance, text: string): string {
   }
 }
 
+// Whatever a reader may pass over before it, in any case, and with any quotes.
 const LABEL =
-  /(^|[\n\r\v\f\u0085\u2028\u2029])(\p{Cf}*)\[(?=(?:Message from session|Session|Sub-agent|You are a sub-agent of session) ")/gu;
+  /(^|[\n\r\v\f\u0085\u2028\u2029])([\p{Cf}\p{Zs}\t]*)\[(?=[\p{Cf}\p{Zs}\t]*(?:Message from session|Session|Sub-agent|You are a sub-agent of session)[\p{Cf}\p{Zs}\t]*["'\p{Pi}\p{Pf}])/giu;
 
-/** A person's text, in which no line begins as an envelope does. */
+/** A text, in which no line begins as an envelope does. */
 export function unlabelled(text: string): string {
   return text.includes("[") ? text.replace(LABEL, "$1$2(") : text;
 }

@@ -103,6 +103,7 @@ const typedSchemas: Readonly<Record<string, z.ZodType>> = {
     error: error.optional(),
     usage,
   }),
+  "spawn-deleted": z.looseObject({ ...base, type: z.literal("spawn-deleted"), child: key, run: z.string().min(1) }),
   delivery: z.looseObject({ ...base, type: z.literal("delivery"), of: z.string(), status: z.literal("failed"), error }),
 };
 

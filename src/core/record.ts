@@ -10,7 +10,7 @@ import {
 import { jsonBytes } from "./json.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
 import { sumUsage, type Usage } from "./message.js";
-import { foldRuns, type LiveSubagent, type WaitingRun } from "./runs.js";
+import { type EndedSubagent, foldRuns, type LiveSubagent, type WaitingRun } from "./runs.js";
 import { applyPatch, initialState, type SessionState } from "./state.js";
 import { isCanonicalTime } from "./time.js";
 import { maxMessageTokens } from "./tokens.js";
@@ -48,6 +48,8 @@ export interface SessionRecord {
   waiting: WaitingRun[];
   /** Sub-agents of this session that have not ended. */
   subagents: LiveSubagent[];
+  /** Those that have ended, were not to be kept, and are not deleted yet. */
+  toDelete: EndedSubagent[];
   /** In a session shared under dmScope `main`: the first addresses that reached it, at most eight. */
   sharedBy: string[];
 }
@@ -63,7 +65,7 @@ export interface SeenMessage {
 // 4 kB, also where its key is as long as a key may be.
 const MAX_RECENT = 32;
 const MAX_RECENT_BYTES = 2048;
-const MAX_KEY_AND_RECENT_BYTES = 3000;
+const MAX_KEY_AND_RECENT_BYTES = 2900;
 
 // Enough to meet a second person behind the several addresses of a first, and bounded.
 const MAX_SHARED_BY = 8;
@@ -94,6 +96,7 @@ export function initialRecord(session: {
     usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
     waiting: [],
     subagents: [],
+    toDelete: [],
     sharedBy: [],
   };
 }

@@ -1,4 +1,4 @@
-import { isEntryOf, isMessageEntry, type SpawnEntry, type TranscriptEntry } from "./entry.js";
+import { isEntryOf, isMessageEntry, type SpawnEndEntry, type SpawnEntry, type TranscriptEntry } from "./entry.js";
 import type { SessionKey } from "./key.js";
 import { sumUsage, type Usage } from "./message.js";
 
@@ -13,6 +13,9 @@ export interface LiveSubagent {
   cleared?: true;
 }
 
+/** A sub-agent that has ended. */
+export type EndedSubagent = Pick<LiveSubagent, "key" | "run">;
+
 /** An accepted message of another session whose turn has not begun. */
 export interface WaitingRun {
   run: string;
@@ -26,6 +29,8 @@ export interface RunFacts {
   waiting: WaitingRun[];
   /** Sub-agents that have not ended. */
   subagents: LiveSubagent[];
+  /** Those that have ended, were not to be kept, and are not deleted yet. */
+  toDelete: EndedSubagent[];
   usageTotal: Required<Usage>;
 }
 
@@ -36,14 +41,23 @@ export function foldRuns<F extends RunFacts>(facts: F, entry: TranscriptEntry): 
   if (isEntryOf(entry, "turn")) return begun(facts, entry.of);
   if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, { run: entry.id }] };
   if (isEntryOf(entry, "spawn")) return { ...facts, subagents: [...facts.subagents, liveOf(entry)] };
-  if (isEntryOf(entry, "spawn-end")) {
-    const subagents = facts.subagents.filter(({ run }) => run !== entry.run);
-    // A second end changes nothing, also not the bill.
-    if (subagents.length === facts.subagents.length) return facts;
-    const usageTotal = entry.usage === undefined ? facts.usageTotal : sumUsage(facts.usageTotal, entry.usage);
-    return { ...facts, subagents, usageTotal };
-  }
+  if (isEntryOf(entry, "spawn-end")) return ended(facts, entry);
+  if (isEntryOf(entry, "spawn-deleted"))
+    return { ...facts, toDelete: facts.toDelete.filter(({ run }) => run !== entry.run) };
   return isEntryOf(entry, "clear") ? cleared(facts) : facts;
+}
+
+function ended<F extends RunFacts>(facts: F, { run, usage }: SpawnEndEntry): F {
+  const subagent = facts.subagents.find((live) => live.run === run);
+  // A second end changes nothing, also not the bill.
+  if (subagent === undefined) return facts;
+  const { key, cleanup } = subagent;
+  return {
+    ...facts,
+    subagents: facts.subagents.filter((live) => live !== subagent),
+    toDelete: cleanup === "delete" ? [...facts.toDelete, { key, run }] : facts.toDelete,
+    usageTotal: usage === undefined ? facts.usageTotal : sumUsage(facts.usageTotal, usage),
+  };
 }
 
 function cleared<F extends RunFacts>(facts: F): F {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { section } from "./config-section.js";
 import { isAgentId } from "./key.js";
+import { closestWord } from "./spelling.js";
 import { modelName } from "./state.js";
 
 /** How far an agent's session tools may look, from narrow to wide. */
@@ -64,7 +65,25 @@ export interface SubagentsConfig {
   runTimeoutSeconds: number;
 }
 
-const names = z.array(z.string().min(1));
+/** The session tools, by name. */
+const SESSION_TOOLS = [
+  "session_status",
+  "sessions_list",
+  "sessions_history",
+  "sessions_send",
+  "sessions_spawn",
+] as const;
+
+// Names of others' tools stand here too; one that is nearly one of ours denies nothing.
+const toolNames = z.array(
+  z
+    .string()
+    .min(1)
+    .refine((name) => [name, undefined].includes(closestWord(name, SESSION_TOOLS)), {
+      error: ({ input }) =>
+        `${JSON.stringify(input)} is no tool; did you mean "${closestWord(String(input), SESSION_TOOLS)}"?`,
+    }),
+);
 const visibility = z.enum(VISIBILITIES);
 const limit = (value: number) => z.int().min(1).default(value);
 
@@ -73,23 +92,41 @@ const agentPattern = z
   .string()
   .refine((pattern) => isAgentId(pattern.replaceAll("*", "x")), 'expected the id of an agent, in which "*" may stand');
 
-export const toolsSection = section("tools", {
-  sessions: section("tools.sessions", {
-    visibility: visibility.default("tree"),
-    maxHops: limit(5),
-    maxSendsPerMinute: limit(30),
-  }).prefault({}),
-  agentToAgent: section("tools.agentToAgent", {
-    enabled: z.boolean().default(false),
-    allow: z.array(agentPattern).default([]),
-  }).prefault({}),
-  deny: names.default([]),
-});
+export const toolsSection = section(
+  "tools",
+  {
+    sessions: section("tools.sessions", {
+      visibility: visibility.default("tree"),
+      maxHops: limit(5),
+      maxSendsPerMinute: limit(30),
+    }).prefault({}),
+    agentToAgent: section(
+      "tools.agentToAgent",
+      { enabled: z.boolean().default(false), allow: z.array(agentPattern).default([]) },
+      [],
+      { maxPingPongTurns: "session.agentToAgent.maxPingPongTurns" },
+    ).prefault({}),
+    deny: toolNames.default([]),
+  },
+  [],
+  { visibility: "tools.sessions.visibility" },
+);
 
-export const agentToolsSection = section("agents.list[].tools", {
-  sessions: section("agents.list[].tools.sessions", { visibility: visibility.optional() }).optional(),
-  deny: names.optional(),
-});
+export const agentToolsSection = section(
+  "agents.list[].tools",
+  {
+    sessions: section("agents.list[].tools.sessions", { visibility: visibility.optional() }, [], {
+      maxHops: "tools.sessions.maxHops, for all agents",
+      maxSendsPerMinute: "tools.sessions.maxSendsPerMinute, for all agents",
+    }).optional(),
+    deny: toolNames.optional(),
+  },
+  [],
+  {
+    visibility: "agents.list[].tools.sessions.visibility",
+    agentToAgent: "tools.agentToAgent, for all agents",
+  },
+);
 
 const sandboxShape = { mode: z.enum(["off", "non-main", "all"]), sessionToolsVisibility: z.enum(["spawned", "all"]) };
 
@@ -114,7 +151,11 @@ export const subagentsSection = section("agents.defaults.subagents", {
   runTimeoutSeconds: z.number().nonnegative().max(2_000_000).default(0),
 });
 
-export const agentSubagentsSection = section("agents.list[].subagents", {
-  allowAgents: z.array(agentPattern).optional(),
-  model: modelName.optional(),
-});
+const FOR_ALL = ["maxSpawnDepth", "maxChildrenPerAgent", "maxConcurrent", "runTimeoutSeconds"];
+
+export const agentSubagentsSection = section(
+  "agents.list[].subagents",
+  { allowAgents: z.array(agentPattern).optional(), model: modelName.optional() },
+  [],
+  Object.fromEntries(FOR_ALL.map((name) => [name, `agents.defaults.subagents.${name}, for all agents`])),
+);

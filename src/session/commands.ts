@@ -11,6 +11,7 @@ import { compactionReply } from "./compaction/compaction-outcome.js";
 import { compact } from "./compaction/compactor.js";
 import { flushCleared } from "./compaction/memory-flush.js";
 import { deliver } from "./delivery.js";
+import { codeOf } from "./error-code.js";
 import type { NewEntry } from "./ledger.js";
 import type { TurnOutcome } from "./outcome.js";
 import { resolveModel } from "./resolve-model.js";
@@ -19,7 +20,7 @@ import { answerDuplicate, seenBefore } from "./seen.js";
 import type { InboundArrival, Shell } from "./shell.js";
 import { type SessionStatus, statusOf } from "./status.js";
 import type { InLine } from "./turn-queue.js";
-import { untilAborted } from "./until-aborted.js";
+import { untilAborted, withinSeconds } from "./until-aborted.js";
 
 /** The command a message is, if it is one of ours. @throws HookError when the channel cannot say what the bot is called. */
 export function commandOf(shell: Shell, { key, message }: InboundArrival): Command | undefined {
@@ -100,9 +101,8 @@ async function carryOut(
     if (cleared !== undefined) flushCleared(shell, record, cleared.id);
     if (effect.stop) {
       before.stop();
-      shell.runs.stopDescendants(key);
-      shell.runs.inBackground(killSubagents(shell, record));
       shell.compactions.stop(record.uuid);
+      await stopSubagents(shell, record);
     }
     const { reply: text, compact } = effect;
     return { uuid: record.uuid, of: appended[0]?.id ?? "", text, ...(compact === undefined ? {} : { compact }) };
@@ -110,6 +110,17 @@ async function carryOut(
     if (effect.clear) before.setCleared(false);
     throw error;
   }
+}
+
+// Whoever has been told that all is stopped finds it stopped. A storage that takes its time must not keep what comes behind.
+const MOST_SECONDS = 5;
+
+async function stopSubagents(shell: Shell, record: SessionRecord): Promise<void> {
+  const complain = (error: unknown) =>
+    shell.logger.error({ key: record.key, code: codeOf(error) }, "a sub-agent could not be stopped");
+  const stopping = killSubagents(shell, record).then(() => {}, complain);
+  shell.runs.inBackground(stopping, complain);
+  await withinSeconds(MOST_SECONDS, shell.queue.closing, (enough) => untilAborted(stopping, enough, complain));
 }
 
 function announce(

@@ -6,6 +6,7 @@ import { isSessionError } from "../errors.js";
 import type { Claim } from "../storage/storage.js";
 import { anySignal } from "./any-signal.js";
 import { endInterrupted } from "./interrupted.js";
+import { letGo } from "./let-go.js";
 import type { TurnOutcome } from "./outcome.js";
 import { answerDuplicate, seenBefore } from "./seen.js";
 import type { Arrival, Shell } from "./shell.js";
@@ -23,8 +24,12 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
   // A sub-agent that runs here holds its session's claim for longer than a turn.
   const held = shell.runs.live(arrival.key)?.claim;
   const claim = signal.aborted ? undefined : (held ?? (await claimOrAbort(shell, arrival, signal)));
-  // Stopped while it waited: it is kept, and ends without the model being called.
-  if (claim === undefined) return abandon(shell, arrival, slot);
+  if (claim === undefined) {
+    // Another session's has been accepted, and is still there for the next process, as if this one had been killed.
+    if (shell.queue.closing.aborted && arrival.line.provenance !== undefined) return gone(arrival);
+    // Stopped while it waited: it is kept, and ends without the model being called.
+    return abandon(shell, arrival, slot);
+  }
   try {
     // Whoever held the claim until now may be another process, to which the platform sent the same message.
     const current = await recordFor(shell, arrival);
@@ -37,7 +42,7 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
     if (isOutdatedResult(current, arrival)) return await tellOutdated(shell, arrival, slot);
     return await new Turn(shell, arrival, slot, claim, anySignal(signal, claim.signal)).run();
   } finally {
-    if (claim !== held) await claim.release();
+    if (claim !== held) await letGo(shell, arrival.key, claim);
   }
 }
 

@@ -1,8 +1,9 @@
 import { isMessageEntry, type TurnEntry } from "../core/entry.js";
-import type { SessionKey } from "../core/key.js";
+import { parseSessionKey, type SessionKey } from "../core/key.js";
 import type { SessionRecord } from "../core/record.js";
 import type { Claim } from "../storage/storage.js";
 import type { NewEntry } from "./ledger.js";
+import { letGo } from "./let-go.js";
 import type { Shell } from "./shell.js";
 
 /** A turn that a crash cut off: the message is stored and unanswered. */
@@ -26,8 +27,10 @@ async function reportInterrupted(
   turns: readonly string[],
 ): Promise<InterruptedTurn[]> {
   const reports: InterruptedTurn[] = [];
+  // No platform writes to a sub-agent, and the message of its task stands at the very beginning.
+  const isFromPlatform = parseSessionKey(record.key).kind !== "subagent";
   for (const turn of turns) {
-    const [message] = (await shell.ledger.from(record, turn)) ?? [];
+    const [message] = (isFromPlatform ? await shell.ledger.from(record, turn) : undefined) ?? [];
     const messageId = message !== undefined && isMessageEntry(message) ? message.messageId : undefined;
     const report = { key: record.key, uuid: record.uuid, turn, ...(messageId === undefined ? {} : { messageId }) };
     shell.events.emit("turn.interrupted", report);
@@ -36,8 +39,10 @@ async function reportInterrupted(
   return reports;
 }
 
-// A claim whose holder has died is free within a second; one that is not free by then is held by a turn that runs.
-const HOLDER_IS_ALIVE_MS = 1_000;
+// A claim whose holder has died is free within a second; one that is not free by then is held by a turn that runs. Counted in
+// steps, so that a process that was busy itself for that long has one step less and does not take its own second for the holder's.
+const STEPS = 10;
+const STEP_MS = 100;
 
 /**
  * Marks the open turns of a session as interrupted, unless this manager or another process is running one of them. The claim
@@ -51,18 +56,26 @@ export async function settleInterrupted(shell: Shell, record: SessionRecord): Pr
   try {
     return await endInterrupted(shell, record, claim);
   } finally {
-    await claim.release();
+    await letGo(shell, record.key, claim);
   }
 }
 
 /** The claim of a session, when nobody alive has it. */
 export async function claimOfTheDead(shell: Shell, key: SessionKey): Promise<Claim | undefined> {
-  const enough = AbortSignal.timeout(HOLDER_IS_ALIVE_MS);
+  const enough = new AbortController();
+  let steps = 0;
+  const timer = setInterval(() => {
+    steps += 1;
+    if (steps === STEPS) enough.abort(new DOMException("Its holder is alive.", "TimeoutError"));
+  }, STEP_MS);
   try {
-    return await shell.ledger.storage.claim(key, { signal: enough });
+    return await shell.ledger.storage.claim(key, { signal: enough.signal });
   } catch (error) {
-    if (enough.aborted && error === enough.reason) return undefined;
-    throw error;
+    if (!enough.signal.aborted || error !== enough.signal.reason) throw error;
+    shell.logger.debug({ key }, "whoever holds this session is alive");
+    return undefined;
+  } finally {
+    clearInterval(timer);
   }
 }
 

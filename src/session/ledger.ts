@@ -114,33 +114,28 @@ export class Ledger {
   async window(record: SessionRecord): Promise<TranscriptEntry[]> {
     const { uuid, compactions } = record;
     if (compactions === 0) return this.sinceClear(record);
-    // From the end, further each time, until the compaction and what it kept have been found.
-    for (let reach = this.#reaches.get(uuid) ?? FIRST_REACH; ; reach *= 4) {
-      const tail = await allOf(this.storage.entries(uuid, { last: reach }));
+    const window = await this.lookBack(uuid, this.#reaches.get(uuid) ?? FIRST_REACH, async (entries, isWhole) => {
+      const tail = await allOf(entries);
       const begin = windowBeginsAt(tail);
-      if (begin === undefined && tail.length === reach) continue;
-      const window = tail.slice(begin ?? 0);
-      // Next time it will be a little longer, and is found at once.
-      if (this.#reaches.size >= MAX_REACHES) this.#reaches.clear();
-      this.#reaches.set(uuid, Math.max(FIRST_REACH, Math.ceil(window.length * 1.25)));
-      return window;
-    }
+      return begin === undefined && !isWhole() ? undefined : tail.slice(begin ?? 0);
+    });
+    if (window === undefined) return [];
+    // Next time it will be a little longer, and is found at once.
+    if (this.#reaches.size >= MAX_REACHES) this.#reaches.clear();
+    this.#reaches.set(uuid, Math.max(FIRST_REACH, Math.ceil(window.length * 1.25)));
+    return window;
   }
 
   /** What was in force when this clear put it out of the window. */
   async windowBefore({ uuid }: SessionRecord, clear: string): Promise<TranscriptEntry[]> {
-    for (let reach = FIRST_REACH; ; reach *= 4) {
-      const tail = await allOf(this.storage.entries(uuid, { last: reach }));
-      const earlier = tail.slice(
-        0,
-        Math.max(
-          0,
-          tail.findIndex(({ id }) => id === clear),
-        ),
-      );
+    const window = await this.lookBack(uuid, FIRST_REACH, async (entries, isWhole) => {
+      const tail = await allOf(entries);
+      const at = tail.findIndex(({ id }) => id === clear);
+      const earlier = tail.slice(0, Math.max(0, at));
       const begin = windowBeginsAt(earlier);
-      if (begin !== undefined || tail.length < reach) return earlier.slice(begin ?? 0);
-    }
+      return begin === undefined && !isWhole() ? undefined : earlier.slice(begin ?? 0);
+    });
+    return window ?? [];
   }
 
   /** All entries from the last clear on, also those that a compaction has taken out of the window. */
@@ -149,12 +144,35 @@ export class Ledger {
   }
 
   /** The entries from the one with this id on, read from the end. `undefined` when there is none. */
-  async from(record: SessionRecord, id: string): Promise<TranscriptEntry[] | undefined> {
-    for (let reach = 64; ; reach *= 4) {
-      const entries = await allOf(this.storage.entries(record.uuid, { last: reach }));
-      const at = entries.findIndex((entry) => entry.id === id);
-      if (at >= 0) return entries.slice(at);
-      if (entries.length < reach) return undefined;
+  from({ uuid }: SessionRecord, id: string): Promise<TranscriptEntry[] | undefined> {
+    return this.lookBack(uuid, 64, async (entries) => {
+      let found: TranscriptEntry[] | undefined;
+      for await (const entry of entries) {
+        if (entry.id === id) found ??= [];
+        found?.push(entry);
+      }
+      return found;
+    });
+  }
+
+  /**
+   * Reads a transcript from its end, four times as far each time, until `look` has found what it looks for. `isWhole` says behind the
+   * last entry whether there are no earlier ones.
+   */
+  async lookBack<T>(
+    uuid: string,
+    first: number,
+    look: (entries: AsyncIterable<TranscriptEntry>, isWhole: () => boolean) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    for (let reach = first; ; reach *= 4) {
+      let count = 0;
+      const counted = only(this.storage.entries(uuid, { last: reach }), (_entry): _entry is TranscriptEntry => {
+        count += 1;
+        return true;
+      });
+      const isWhole = () => count < reach;
+      const found = await look(counted, isWhole);
+      if (found !== undefined || isWhole()) return found;
     }
   }
 
@@ -183,23 +201,25 @@ export class Ledger {
     return after === undefined ? messages : behind(messages, after);
   }
 
-  // Reads from the end, twice as far each time, until enough messages are found or the window's beginning is.
-  async *#lastMessages(record: SessionRecord, last: number, includeCleared: boolean): AsyncGenerator<MessageEntry> {
-    for (let reach = last + 16; ; reach *= 2) {
-      const entries = await allOf(this.storage.entries(record.uuid, { last: reach }));
-      const clear = includeCleared ? -1 : entries.findLastIndex((entry) => isEntryOf(entry, "clear"));
-      const messages = entries
-        .slice(clear + 1)
-        .filter(isMessageEntry)
-        .filter((message) => includeCleared || !message.cleared);
-      if (messages.length < last && clear < 0 && entries.length >= reach) continue;
-      if (last > 0) yield* messages.slice(-last);
-      return;
-    }
+  async *#lastMessages({ uuid }: SessionRecord, last: number, includeCleared: boolean): AsyncGenerator<MessageEntry> {
+    const found = await this.lookBack(uuid, last + 16, async (entries, isWhole) => {
+      let messages: MessageEntry[] = [];
+      let isCleared = false;
+      for await (const entry of entries) {
+        if (!includeCleared && isEntryOf(entry, "clear")) {
+          isCleared = true;
+          messages = [];
+        } else if (isMessageEntry(entry) && (includeCleared || !entry.cleared)) messages.push(entry);
+      }
+      return messages.length >= last || isCleared || isWhole() ? messages : undefined;
+    });
+    if (last > 0) yield* (found ?? []).slice(-last);
   }
 
   #meet(record: SessionRecord, event: "session.created" | "session.loaded"): void {
     if (this.#known.has(record.uuid)) return;
+    // Forgetting them costs an event that was told before.
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.add(record.uuid);
     this.#events.emit(event, { key: record.key, uuid: record.uuid });
   }
@@ -232,6 +252,8 @@ function removed(key: SessionKey): SessionNotFoundError {
 const FIRST_REACH = 256;
 
 const MAX_REACHES = 10_000;
+
+const MAX_KNOWN = 100_000;
 
 async function allOf(found: AsyncIterable<TranscriptEntry>): Promise<TranscriptEntry[]> {
   const entries: TranscriptEntry[] = [];

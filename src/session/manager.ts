@@ -14,6 +14,7 @@ import { loadTokenCounter } from "../tokens/tiktoken.js";
 import { commandOf, runCommand } from "./commands.js";
 import { Compactions } from "./compaction/compactions.js";
 import { Events, type Listener, type SessionEventName } from "./events.js";
+import { harmlessLogger } from "./harmless-logger.js";
 import { SILENT } from "./hooks.js";
 import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { deferred } from "./iterate.js";
@@ -24,14 +25,14 @@ import { ModelWindows } from "./prompt/model-windows.js";
 import { TokenGauge } from "./prompt/token-gauge.js";
 import { purgeSession } from "./purge.js";
 import { arrivalOf, receive } from "./receive.js";
+import { recoverAll } from "./recovery.js";
 import { killSubagent, killSubagents } from "./runs/kill.js";
-import { settleSubagents } from "./runs/orphans.js";
 import { type RunReport, readRun } from "./runs/run-report.js";
 import { Runs } from "./runs/runs.js";
 import { SendRate } from "./runs/send-rate.js";
 import { Slots } from "./runs/slots.js";
 import { type Subagent, subagentsOf } from "./runs/subagents.js";
-import { tidy, tidyBehind } from "./runs/take-up.js";
+import { settleLeft, tidyBehind } from "./runs/take-up.js";
 import { clearSession, type HistoryRange, Session, sessionHistory } from "./session.js";
 import { SharedSessions } from "./shared-session.js";
 import type { Shell } from "./shell.js";
@@ -51,7 +52,8 @@ export class SessionManager implements AsyncDisposable {
 
   constructor(options: SessionManagerOptions) {
     checkOptions(options);
-    const { clock = Date, logger = SILENT } = options;
+    const { clock = Date } = options;
+    const logger = harmlessLogger(options.logger ?? SILENT);
     const config = parseConfig(options.config);
     const scope = compileScopePolicy({ ...config.session, defaultAgentId: defaultAgentId(config) });
     const events = new Events(logger);
@@ -124,7 +126,7 @@ export class SessionManager implements AsyncDisposable {
     const key = typeof target === "string" ? checkedKey(target) : this.resolve(target);
     const record = await this.#shell.ledger.open(key);
     await settleInterrupted(this.#shell, record);
-    await settleSubagents(this.#shell, record, { seldom: true });
+    await settleLeft(this.#shell, key);
     return new Session(this.#shell, record);
   }
 
@@ -173,26 +175,15 @@ export class SessionManager implements AsyncDisposable {
   }
 
   /**
-   * Marks every turn that a crash cut off, in all sessions, and returns them. Call it once when the host starts; otherwise
-   * each is found when its session is next used.
+   * Marks every turn that a crash cut off, in all sessions, and returns them, those of sub-agents too; ends the sub-agents of processes
+   * that died, and puts in line the messages between sessions that these had accepted: their turns run after this has resolved. Call it
+   * once when the host starts; otherwise each is found when its session is next used. A turn that another living process runs is left
+   * alone, which takes a second to see.
+   * @throws RecoveryError when that failed for some sessions; it has the turns that were marked.
    */
   async recover(): Promise<InterruptedTurn[]> {
     this.#assertOpen("recover");
-    const found: InterruptedTurn[] = [];
-    // Those of sub-agents are found with their parents.
-    const off = this.#shell.events.on("turn.interrupted", (turn) => found.push(turn));
-    const faults: unknown[] = [];
-    try {
-      for await (const record of this.#shell.ledger.storage.list()) {
-        // What is wrong with one session must not keep the others.
-        const recovered = settleInterrupted(this.#shell, record).then(() => tidy(this.#shell, record));
-        await recovered.catch((error: unknown) => faults.push(error));
-      }
-    } finally {
-      off();
-    }
-    if (faults.length > 0) throw faults[0];
-    return found;
+    return recoverAll(this.#shell);
   }
 
   /**

@@ -1,10 +1,8 @@
 import { formatAddress } from "../core/address.js";
 import type { CheckedInbound } from "../core/inbound.js";
-import type { SessionKey } from "../core/key.js";
-import { codeOf } from "./error-code.js";
 import { takeIn } from "./intake.js";
 import type { TurnOutcome } from "./outcome.js";
-import { settleSubagents } from "./runs/orphans.js";
+import { settleLeft } from "./runs/take-up.js";
 import type { InboundArrival, Shell } from "./shell.js";
 
 /** What is dealt with when a person's message has been taken in. */
@@ -21,16 +19,6 @@ export function arrivalOf(message: CheckedInbound, signal: AbortSignal | undefin
   };
   const place = { channel, chatType, mentioned };
   return { key, agentId, line, place, replyTo: { channel, route, messageId }, message, address, signal };
-}
-
-// What others have left must not cost a message.
-async function settleLeft(shell: Shell, key: SessionKey): Promise<void> {
-  try {
-    const left = await shell.ledger.read(key);
-    if (left !== undefined) await settleSubagents(shell, left, { seldom: true });
-  } catch (error) {
-    shell.logger.warn({ key, code: codeOf(error) }, "what others have left could not be dealt with");
-  }
 }
 
 /** Deals with a person's message when its turn comes. */

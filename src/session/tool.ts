@@ -60,8 +60,7 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
     async execute(input, options = {}) {
       if (lifespan?.isOver || options.signal?.aborted)
         return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
-      // Some frameworks hand on a call without arguments as nothing at all.
-      const result = schema.safeParse(input ?? {});
+      const result = schema.safeParse(withoutNulls(input));
       if (!result.success) {
         const names = Object.keys(schema.shape).join(", ");
         const issues = cutText(describeIssues(result.error), MOST_CHARACTERS, false);
@@ -75,6 +74,13 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
       }
     },
   };
+}
+
+// Some frameworks hand on a call without arguments as nothing at all, and what was left out as `null`.
+function withoutNulls(input: unknown): unknown {
+  if (input === undefined || input === null) return {};
+  if (typeof input !== "object" || Array.isArray(input)) return input;
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 
 // What a model has made up is told back to it, and need not be all of it.

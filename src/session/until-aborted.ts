@@ -11,7 +11,6 @@ export async function withinSeconds<T>(
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new DOMException("The time is up.", "TimeoutError")), seconds * 1000);
-  timer.unref();
   try {
     return await work(anySignal(signal, late.signal));
   } finally {

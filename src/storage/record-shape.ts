@@ -32,6 +32,8 @@ export function hasRecordFacts(value: unknown): value is Omit<SessionRecord, "ke
     value.waiting.every(isWaiting) &&
     Array.isArray(value.subagents) &&
     value.subagents.every(isLive) &&
+    Array.isArray(value.toDelete) &&
+    value.toDelete.every(isEnded) &&
     isTexts(value.sharedBy)
   );
 }
@@ -67,6 +69,10 @@ function isUsage(value: unknown): boolean {
 
 function isLive(value: unknown): boolean {
   return isObject(value) && areTexts([value.key, value.run, value.mode]);
+}
+
+function isEnded(value: unknown): boolean {
+  return isObject(value) && areTexts([value.key, value.run]);
 }
 
 function isWaiting(value: unknown): boolean {

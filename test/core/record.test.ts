@@ -46,6 +46,7 @@ test("a new record has nothing but its name and its time", () => {
     usageTotal: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
     waiting: [],
     subagents: [],
+    toDelete: [],
     sharedBy: [],
   });
   expect(group().state.activationMode).toBe("mention");

@@ -11,6 +11,11 @@ import type { Slot } from "../turn-queue.js";
 // A record names those that wait. One session that is written to by many must answer them some day.
 const MOST_WAITING = 32;
 
+/** How many messages of sessions may wait for one. People come first: it is no more than half of what a line takes of theirs. */
+export function mostWaiting({ config }: Pick<Shell, "config">): number {
+  return Math.max(1, Math.min(MOST_WAITING, Math.floor(config.messages.queue.cap / 2)));
+}
+
 /** A message of one session to another, and what its turn will be. */
 export interface CausedRun {
   run: string;
@@ -34,14 +39,27 @@ export function runEntry(id: string, { content, provenance }: Omit<RunMessage, "
   return { type: "run", id, content, provenance: { ...provenance, run: id } };
 }
 
+/** A message that is not to be sent any more, because who sends it was stopped. */
+export class Stopped extends Error {}
+
 /**
  * Puts a message in a session's line: durable first, then its turn like any other's.
- * @throws QueueFullError, ClosedError at once, when it was not accepted. With `during`, `stored` rejects when that conversation is over.
+ * @throws QueueFullError, ClosedError at once, when it was not accepted. `stored` rejects with `Stopped` when `signal` has aborted before;
+ * with `during`, when that conversation is over.
  */
 export function causeRun(
   shell: Shell,
   message: RunMessage,
-  { during }: { during?: Pick<SessionRecord, "key" | "uuid" | "lastClear"> } = {},
+  {
+    during,
+    mayBegin = false,
+    signal,
+  }: {
+    during?: Pick<SessionRecord, "key" | "uuid" | "lastClear">;
+    /** Whether the session is made when there is none. */
+    mayBegin?: boolean;
+    signal?: AbortSignal;
+  } = {},
 ): CausedRun {
   const { key } = message;
   const run = shell.ledger.newEntryId();
@@ -52,18 +70,15 @@ export function causeRun(
   });
   // Its place is taken before anything is waited for, so that messages are answered in the order in which they were sent.
   const outcome = startRun(shell, { key, entry, accepted: stored });
-  // People come first: what sessions say to each other takes no more than half of a line.
-  const most = Math.max(1, Math.min(MOST_WAITING, Math.floor(shell.config.messages.queue.cap / 2)));
+  const most = mostWaiting(shell);
   const accept = ({ uuid, lastClear, waiting }: SessionRecord) => {
+    if (signal?.aborted) throw new Stopped();
     if (during !== undefined && (uuid !== during.uuid || lastClear !== during.lastClear)) throw isAnother(key);
     if (waiting.length >= most) throw new TooManyWaiting();
     return [entry];
   };
-  // A room is made by who speaks in it, and a sub-agent by who spawns it: made here it would be nobody's, and free.
-  const { kind } = parseSessionKey(key);
-  const mustExist = kind === "group" || kind === "subagent" || during !== undefined;
   shell.ledger
-    .append(key, accept, { mustExist })
+    .append(key, accept, { mustExist: !mayBegin })
     .then(({ record }) => record)
     .then(settle.resolve, settle.reject);
   return { run, stored, outcome };
@@ -89,13 +104,12 @@ export function startRun(
 ): Promise<TurnOutcome> {
   const { key, entry, accepted } = options;
   const arrival = runArrival(options);
-  // What a sub-agent came to must get through to who waits for it.
-  const asksForAnswer = entry.provenance.kind !== "sub-agent";
   const answer = async (slot: Slot) => {
     await accepted;
     return takeIn(shell, arrival, slot);
   };
-  const outcome = shell.queue.run(key, asksForAnswer, answer, accepted);
+  // They have a bound of their own, and must not keep people out.
+  const outcome = shell.queue.run(key, false, answer, accepted);
   // Whoever does not wait for it must not end the process when it fails; it is in the transcript, and told as an event.
   void Promise.allSettled([outcome]);
   shell.runs.accept(entry.provenance.run, outcome);

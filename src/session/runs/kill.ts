@@ -2,8 +2,10 @@ import { NO_CAUSE } from "../../core/hops.js";
 import { parseSessionKey, type SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import type { LiveSubagent } from "../../core/runs.js";
+import { codeOf } from "../error-code.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
+import { deleteLeft } from "./delete-subagent.js";
 import { endSubagent } from "./subagent-end.js";
 
 /** Stops a sub-agent and what was spawned below it, wherever they run. @returns whether it was alive. */
@@ -12,6 +14,7 @@ export async function killSubagent(shell: Shell, key: SessionKey): Promise<boole
   const live = shell.runs.live(key);
   const isHere = live !== undefined && live.state !== "ended";
   if (isHere) live.stop("killed");
+  // Also what one that has ended has spawned since.
   const below = shell.runs.stopDescendants(key);
   await Promise.allSettled([...(isHere ? [live] : []), ...below].map(({ ended }) => ended));
   if (isHere) return true;
@@ -42,14 +45,19 @@ async function parentOf({ ledger }: Shell, key: SessionKey): Promise<SessionReco
 async function killElsewhere(
   shell: Shell,
   { key, uuid }: SessionRecord,
-  { run, mode, label, key: childKey }: LiveSubagent,
+  { run, mode, label, cleanup, key: childKey }: LiveSubagent,
 ): Promise<void> {
   const child = await shell.ledger.read(childKey);
   if (child !== undefined) await killSubagents(shell, child);
   const task = { key: childKey, run, mode, label, parent: { key, uuid }, cause: NO_CAUSE, hops: 0 };
   await endSubagent(shell, task, { status: "killed" });
+  const unfinished = (error: unknown) =>
+    shell.logger.warn({ key: childKey, code: codeOf(error) }, "the session of a sub-agent could not be deleted yet");
+  // Not waited for: a process that lives holds it until it has noticed.
+  if (cleanup === "delete")
+    shell.runs.inBackground(deleteLeft(shell, { key, uuid }, { key: childKey, run }), unfinished);
   if (child === undefined) return;
   const endTurns = ({ uuid: now, openTurns }: SessionRecord): NewEntry[] | undefined =>
     now === child.uuid ? openTurns.map((of) => ({ type: "turn", of, status: "aborted" })) : undefined;
-  await shell.ledger.append(childKey, endTurns, { mustExist: true });
+  await shell.ledger.append(childKey, endTurns);
 }

@@ -1,38 +1,44 @@
 import { isEntryOf } from "../../core/entry.js";
 import { NO_CAUSE } from "../../core/hops.js";
 import type { SessionRecord } from "../../core/record.js";
-import type { LiveSubagent } from "../../core/runs.js";
+import { type EndedSubagent, type LiveSubagent, waitingRun } from "../../core/runs.js";
 import type { Claim } from "../../storage/storage.js";
 import { claimOfTheDead, endInterrupted } from "../interrupted.js";
+import { letGo } from "../let-go.js";
 import type { Shell } from "../shell.js";
+import { deleteLeft, deleteSubagent } from "./delete-subagent.js";
 import { readRun, shortReply } from "./run-report.js";
 import { endSubagent, type SubagentResult } from "./subagent-end.js";
 
 /**
  * Ends the sub-agents of a session whose process has died, and tells the session of each once: as orphaned, unless its transcript has
- * its end. Who runs a sub-agent holds its claim, so one that can be had is nobody's.
+ * its end. Deletes those that have ended and were not to be kept. Who runs a sub-agent holds its claim, so one that can be had is nobody's.
  *
  * `seldom`: only those that have not been looked at for a while, since looking at what another process runs takes a second.
  */
 export async function settleSubagents(
   shell: Shell,
-  { key, uuid, subagents }: SessionRecord,
+  { key, uuid, subagents, toDelete }: SessionRecord,
   options: { seldom?: boolean } = {},
 ): Promise<void> {
   const { runs, clock } = shell;
+  const parent = { key, uuid };
+  const isDue = (what: string) => runs.isDue(what, clock.now()) || options.seldom !== true;
   const settle = async (subagent: LiveSubagent) => {
-    if (runs.live(subagent.key) !== undefined) return;
-    if (!runs.isDue(subagent.run, clock.now()) && options.seldom === true) return;
+    if (runs.live(subagent.key) !== undefined || !isDue(subagent.run)) return;
     const claim = await claimOfTheDead(shell, subagent.key);
     if (claim === undefined) return;
     try {
-      await endOrphan(shell, { key, uuid }, subagent, claim);
+      await endOrphan(shell, parent, subagent, claim);
     } finally {
-      await claim.release();
+      await letGo(shell, subagent.key, claim);
     }
-    if (subagent.cleanup === "delete") await shell.ledger.storage.delete(subagent.key);
+    if (subagent.cleanup === "delete") await deleteSubagent(shell, parent, subagent);
   };
-  const settled = await Promise.allSettled(subagents.map(settle));
+  const remove = async (subagent: EndedSubagent) => {
+    if (isDue(`deletion of ${subagent.run}`)) await deleteLeft(shell, parent, subagent);
+  };
+  const settled = await Promise.allSettled([...subagents.map(settle), ...toDelete.map(remove)]);
   for (const one of settled) if (one.status === "rejected") throw one.reason;
 }
 
@@ -52,9 +58,12 @@ async function endOrphan(
 }
 
 // It may have ended, and only its parent not have been told. With sub-agents of its own, nobody can say that it had.
+// One that was at work had not, and whoever writes next does not wait for all it has done to be read.
 async function resultOf(shell: Shell, child: SessionRecord | undefined, run: string): Promise<SubagentResult> {
-  if (child === undefined) return { status: "orphaned" };
+  if (child === undefined || child.openTurns.length > 0 || waitingRun(child, run)) return { status: "orphaned" };
   const report = (await readRun(shell, child, run))?.report;
+  if (report?.status === "error" && report.code !== "INTERRUPTED")
+    return report.code === "ABORTED" ? { status: "killed" } : { status: "failed", code: report.code };
   if (report?.status !== "ok" || (await hasStarted(shell, child))) return { status: "orphaned" };
   const { reply } = shortReply(report);
   return { status: "completed", ...(reply === undefined ? {} : { text: reply }) };

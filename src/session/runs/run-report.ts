@@ -1,4 +1,10 @@
-import { isEntryOf, type RunEntry, type TranscriptEntry } from "../../core/entry.js";
+import {
+  isEntryOf,
+  isMessageEntry,
+  type RunEntry,
+  type SpawnEndEntry,
+  type TranscriptEntry,
+} from "../../core/entry.js";
 import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { cutText } from "../../core/shorten.js";
@@ -6,7 +12,10 @@ import { codeOf } from "../error-code.js";
 import { messageOf, storedOutcome, type TurnOutcome } from "../outcome.js";
 import type { Shell } from "../shell.js";
 
-/** What became of a message between sessions. `code`: of the error, or `ABORTED`, or `INTERRUPTED` when its process ended. */
+/**
+ * What became of a message between sessions, or of a sub-agent's task. `code`: of the error; `ABORTED`, or of a sub-agent `KILLED` or
+ * `TIMED_OUT`, when it was stopped; `INTERRUPTED` when its process ended.
+ */
 export type RunReport =
   | { status: "waiting" | "running" }
   /** Without `reply` the session had nothing to say. */
@@ -50,10 +59,53 @@ export async function readRun(
   record: SessionRecord,
   run: string,
 ): Promise<{ from: SessionKey; report: RunReport } | undefined> {
-  const entries = (await shell.ledger.from(record, run)) ?? [];
+  const entries = (await taskEntries(shell, record, run)) ?? (await shell.ledger.from(record, run)) ?? [];
   const [accepted] = entries;
   if (accepted === undefined || !isEntryOf(accepted, "run")) return undefined;
-  return { from: accepted.provenance.from, report: reportIn(record.key, accepted, entries) };
+  const { kind, from } = accepted.provenance;
+  const report = reportIn(record.key, accepted, entries);
+  // Why a sub-agent was stopped is in its parent's transcript.
+  if (kind !== "task" || report.status !== "error" || report.code !== "ABORTED") return { from, report };
+  const parent = await shell.ledger.read(from);
+  const end = parent === undefined ? undefined : await storedEnd(shell, parent.uuid, run);
+  return {
+    from,
+    report: end === undefined || end.status === "completed" ? report : { ...report, code: end.status.toUpperCase() },
+  };
+}
+
+/**
+ * What tells how a sub-agent's task stands: that it was accepted, its message, the last of what was answered, and its end. The task stands
+ * at the beginning of a transcript that may be long, and while it runs no more of it is read.
+ */
+async function taskEntries(
+  { ledger }: Shell,
+  { uuid, ancestors, openTurns }: SessionRecord,
+  run: string,
+): Promise<TranscriptEntry[] | undefined> {
+  if (ancestors.length === 0) return undefined;
+  const found: TranscriptEntry[] = [];
+  for await (const entry of ledger.storage.entries(uuid)) {
+    const [accepted, begun] = found;
+    if (accepted === undefined) {
+      if (isEntryOf(entry, "run") && entry.id !== run) return undefined;
+      if (isEntryOf(entry, "run")) found.push(entry);
+    } else if (begun === undefined) {
+      if (isEntryOf(entry, "turn") && entry.of === run) return [...found, entry];
+      if (!isMessageEntry(entry) || entry.provenance?.run !== run) continue;
+      found.push(entry);
+      if (openTurns.includes(entry.id)) return found;
+    } else if (isEntryOf(entry, "turn") && entry.of === begun.id) return [...found, entry];
+    else if (isMessageEntry(entry) && entry.of === begun.id) found.splice(2, 1, entry);
+  }
+  return found.length === 0 ? undefined : found;
+}
+
+/** How a sub-agent has ended, as its parent's transcript tells it. */
+export async function storedEnd({ ledger }: Shell, uuid: string, run: string): Promise<SpawnEndEntry | undefined> {
+  for await (const entry of ledger.storage.entries(uuid))
+    if (isEntryOf(entry, "spawn-end") && entry.run === run) return entry;
+  return undefined;
 }
 
 function reportIn(key: SessionKey, accepted: RunEntry, entries: readonly TranscriptEntry[]): RunReport {

@@ -23,7 +23,7 @@ export interface LiveRun {
   readonly signal: AbortSignal;
   /** Waits for what it has spawned. It is not at work meanwhile, and its place among those that are is another's. */
   whileWaiting<T>(work: Promise<T>): Promise<T>;
-  /** Stops it, what it has been asked besides, and what it has spawned. */
+  /** Stops it and what it has been asked besides, but not what it has spawned. */
   stop(why: "killed" | "timed_out"): void;
 }
 
@@ -34,6 +34,8 @@ export class Runs {
   readonly #accepted = new Set<string>();
   readonly #failed = new Set<string>();
   readonly #live = new Map<SessionKey, LiveRun>();
+  /** Those that live, by the session that has spawned them. */
+  readonly #children = new Map<SessionKey, Set<LiveRun>>();
   readonly #looked = new Map<string, number>();
   readonly #background = new Set<Promise<unknown>>();
 
@@ -62,8 +64,15 @@ export class Runs {
   }
 
   add(run: LiveRun): void {
+    const [parent = run.key] = run.ancestors;
+    const siblings = this.#children.get(parent) ?? new Set();
     this.#live.set(run.key, run);
-    void Promise.allSettled([run.left]).then(() => this.#live.delete(run.key));
+    this.#children.set(parent, siblings.add(run));
+    void Promise.allSettled([run.left]).then(() => {
+      this.#live.delete(run.key);
+      siblings.delete(run);
+      if (siblings.size === 0) this.#children.delete(parent);
+    });
   }
 
   live(key: SessionKey): LiveRun | undefined {
@@ -72,12 +81,18 @@ export class Runs {
 
   /** Also those that have ended and that their parent has not dealt with. */
   childrenOf(parent: SessionKey): LiveRun[] {
-    return [...this.#live.values()].filter(({ ancestors }) => ancestors[0] === parent);
+    return [...(this.#children.get(parent) ?? [])];
   }
 
   /** Also those below one that has ended. */
   descendantsOf(key: SessionKey): LiveRun[] {
     return [...this.#live.values()].filter(({ ancestors, state }) => ancestors.includes(key) && state !== "ended");
+  }
+
+  /** Stops a sub-agent and everything that was spawned below it. */
+  stop(run: LiveRun, why: "killed" | "timed_out"): void {
+    run.stop(why);
+    this.stopDescendants(run.key);
   }
 
   /** Stops everything that was spawned below a session. */
@@ -102,9 +117,9 @@ export class Runs {
     return true;
   }
 
-  /** Work that nobody waits for, but the closing of the manager. */
-  inBackground(work: Promise<unknown>): void {
-    const over: Promise<unknown> = Promise.allSettled([work]).then(() => this.#background.delete(over));
+  /** Work that nobody waits for, but the closing of the manager. `failed` is told when it fails. */
+  inBackground(work: Promise<unknown>, failed: (error: unknown) => void): void {
+    const over: Promise<unknown> = Promise.allSettled([work.catch(failed)]).then(() => this.#background.delete(over));
     this.#background.add(over);
   }
 

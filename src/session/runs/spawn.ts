@@ -90,11 +90,15 @@ async function noteInParent(shell: Shell, order: SpawnOrder, spawned: SpawnedSub
 }
 
 async function makeChild(shell: Shell, spawned: SpawnedSubagent, entries: NewEntry[]): Promise<void> {
-  const { key, claim, ancestors } = spawned;
+  const { key, run, claim, ancestors } = spawned;
   try {
     await shell.ledger.append(key, () => entries, { claim, ancestors });
   } catch (error) {
-    await endSubagent(shell, spawned, { status: "failed", code: codeOf(error) }, { tell: "not" });
+    const ending = endSubagent(shell, spawned, { status: "failed", code: codeOf(error) }, { tell: "not" });
+    // Its end is found missing when its parent is next used. What went wrong first is what is told.
+    await ending.catch((fault: unknown) =>
+      shell.logger.error({ key, run, code: codeOf(fault) }, "the end of a sub-agent could not be stored"),
+    );
     throw error;
   }
 }

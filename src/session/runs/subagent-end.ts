@@ -1,13 +1,13 @@
-import {
-  isEntryOf,
-  type MessageEntry,
-  type Provenance,
-  type RunEntry,
-  type SpawnEndEntry,
-  type SpawnEntry,
-  type SubagentEnd,
-  type TurnEntry,
+import type {
+  MessageEntry,
+  Provenance,
+  RunEntry,
+  SpawnEndEntry,
+  SpawnEntry,
+  SubagentEnd,
+  TurnEntry,
 } from "../../core/entry.js";
+import { failureText } from "../../core/failure.js";
 import type { Cause } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { Usage } from "../../core/message.js";
@@ -15,7 +15,8 @@ import type { SessionRecord } from "../../core/record.js";
 import { type LiveSubagent, waitingRun } from "../../core/runs.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
-import { runEntry } from "./cause-run.js";
+import { mostWaiting, runEntry } from "./cause-run.js";
+import { storedEnd } from "./run-report.js";
 
 /** A sub-agent, as its parent knows it. */
 export interface SubagentTask {
@@ -44,6 +45,16 @@ type Telling = "at-once" | "late" | "not";
 /** The message by which a parent is told, and that it is to answer. */
 export type Announcement = NewEntry<RunEntry>;
 
+/** The ids of what an end is stored as, so that a second attempt knows what the first has stored. */
+export interface EndIds {
+  end: string;
+  announcement: string;
+}
+
+export function endIds({ ledger }: Pick<Shell, "ledger">): EndIds {
+  return { end: ledger.newEntryId(), announcement: ledger.newEntryId() };
+}
+
 /**
  * Stores the end of a sub-agent with its parent, and with it what the parent is told: in one piece, and only once whoever ends it. One
  * that its parent has waited for has been answered to already.
@@ -53,48 +64,41 @@ export async function endSubagent(
   shell: Shell,
   task: SubagentTask,
   result: SubagentResult,
-  { tell = "at-once", announcementId = shell.ledger.newEntryId() }: { tell?: Telling; announcementId?: string } = {},
+  { tell = "at-once", ids = endIds(shell) }: { tell?: Telling; ids?: EndIds } = {},
 ): Promise<{ result: SubagentResult; announcement?: Announcement }> {
   const { key, run, parent } = task;
   const { ledger, events } = shell;
   const { status, code } = result;
   const child = await ledger.read(key);
   if (child !== undefined) await endTask(shell, child, run, status);
-  const announcement = runEntry(announcementId, toldOf(task, result));
-  const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents }) => {
+  const announcement = runEntry(ids.announcement, toldOf(task, result));
+  const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents, waiting }) => {
     const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
     if (live === undefined) return undefined;
     const end: NewEntry<SpawnEndEntry> = {
       type: "spawn-end",
+      id: ids.end,
       child: key,
       run,
       status,
       ...(code === undefined ? {} : { error: { code } }),
       ...spent(child?.usageTotal),
     };
-    return [end, ...telling(live, status, announcement, tell)];
+    return [end, ...telling(live, status, announcement, tell, waiting.length >= mostWaiting(shell))];
   });
-  const stored = appended.length > 0 ? result : ((await storedEnd(shell, record, parent.uuid, run)) ?? result);
+  const isThere = record.uuid === parent.uuid;
+  const stored = appended.length === 0 && isThere ? await storedEnd(shell, parent.uuid, run) : undefined;
   // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
-  if (stored.status !== status) return { result: stored };
+  if (stored !== undefined && stored.id !== ids.end)
+    return { result: stored.status === status ? result : { status: stored.status, ...codeIn(stored) } };
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
   // Also where an attempt before was told that it failed, and is on disk.
-  const isTold = record.uuid === parent.uuid && waitingRun(record, announcementId) !== undefined;
+  const isTold = isThere && waitingRun(record, ids.announcement) !== undefined;
   return { result, ...(isTold ? { announcement } : {}) };
 }
 
-async function storedEnd(
-  { ledger }: Shell,
-  { uuid: now }: SessionRecord,
-  uuid: string,
-  run: string,
-): Promise<SubagentResult | undefined> {
-  if (now !== uuid) return undefined;
-  for await (const entry of ledger.storage.entries(uuid)) {
-    if (isEntryOf(entry, "spawn-end") && entry.run === run)
-      return { status: entry.status, ...(entry.error === undefined ? {} : { code: entry.error.code }) };
-  }
-  return undefined;
+function codeIn({ error }: SpawnEndEntry): { code?: string } {
+  return error === undefined ? {} : { code: error.code };
 }
 
 function spent(usage: Required<Usage> | undefined): { usage?: Usage } {
@@ -107,7 +111,7 @@ function toldOf(
 ): { content: string; provenance: Omit<Provenance, "run"> } {
   const named = label === undefined ? {} : { label };
   const provenance = { kind: "sub-agent" as const, from, hops: hops + 1, chain: [...cause.chain], status, ...named };
-  return { content: text ?? (code === undefined ? "" : `Error: ${code}`), provenance };
+  return { content: text ?? (code === undefined ? "" : `Error: ${failureText(code)}`), provenance };
 }
 
 function telling(
@@ -115,14 +119,15 @@ function telling(
   status: SubagentEnd,
   announcement: Announcement,
   tell: Telling,
+  isLineFull: boolean,
 ): NewEntry<RunEntry | MessageEntry>[] {
   if (tell === "not" || (mode === "run" && tell === "at-once")) return [];
   const { content, provenance } = announcement;
   const message: NewEntry<MessageEntry> = { role: "user", content, provenance };
   if (cleared) return [{ ...message, cleared: true }];
-  // Nobody asks for an answer to what was stopped, and where one would go is not known any more of what is found later: it is told
-  // with the next one.
-  return status === "killed" || tell === "late" ? [message] : [announcement];
+  // Nobody asks for an answer to what was stopped, where one would go is not known any more of what is found later, and a record has
+  // no room for any number of them: it is told with the next one.
+  return status === "killed" || tell === "late" || isLineFull ? [message] : [announcement];
 }
 
 /** A task that never began waits for nobody any more. */
@@ -133,5 +138,5 @@ async function endTask({ ledger }: Shell, child: SessionRecord, run: string, sta
     record.uuid === child.uuid && waitingRun(record, run) !== undefined
       ? [{ type: "turn", of: run, status: end }]
       : undefined;
-  await ledger.append(child.key, decide, { mustExist: true });
+  await ledger.append(child.key, decide);
 }

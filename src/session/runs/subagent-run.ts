@@ -3,12 +3,14 @@ import type { Claim } from "../../storage/storage.js";
 import { anySignal } from "../any-signal.js";
 import { codeOf } from "../error-code.js";
 import { takeIn } from "../intake.js";
+import { letGo } from "../let-go.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { Arrival, ReplyTo, Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
+import { deleteSubagent } from "./delete-subagent.js";
 import { reportOf, shortReply } from "./run-report.js";
 import type { LiveRun } from "./runs.js";
-import { type Announcement, endSubagent, type SubagentResult, type SubagentTask } from "./subagent-end.js";
+import { type Announcement, endIds, endSubagent, type SubagentResult, type SubagentTask } from "./subagent-end.js";
 import { WorkPlace } from "./work-place.js";
 
 /** A sub-agent, and how it is to be run. */
@@ -78,10 +80,8 @@ export class SubagentRun implements LiveRun {
   }
 
   stop(why: "killed" | "timed_out"): void {
-    const { runs, queue } = this.#shell;
     this.#why ??= why;
-    runs.stopDescendants(this.key);
-    queue.inLine(this.key).stop();
+    this.#shell.queue.inLine(this.key).stop();
     this.#stop.abort();
   }
 
@@ -102,10 +102,10 @@ export class SubagentRun implements LiveRun {
   }
 
   async #store(result: SubagentResult): Promise<Ended> {
-    const announcementId = this.#shell.ledger.newEntryId();
+    const ids = endIds(this.#shell);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await endSubagent(this.#shell, this.#spawned, result, { announcementId });
+        return await endSubagent(this.#shell, this.#spawned, result, { ids });
       } catch (error) {
         if (attempt < ATTEMPTS) continue;
         // It stays among those that live, and its end is found in its transcript later.
@@ -142,10 +142,12 @@ export class SubagentRun implements LiveRun {
 
   #task(): Promise<TurnOutcome> {
     const { arrival, timeoutSeconds } = this.#spawned;
-    return this.#shell.queue.run(this.key, true, async (slot) => {
+    const { queue, runs } = this.#shell;
+    return queue.run(this.key, true, async (slot) => {
       // One that is stopped while it waits is noted down as such, without the model being called.
       if (await this.#place.take(anySignal(slot.signal, this.signal))) this.state = "running";
-      if (timeoutSeconds > 0) this.#limit = setTimeout(() => this.stop("timed_out"), timeoutSeconds * 1000);
+      const late = () => runs.stop(this, "timed_out");
+      if (timeoutSeconds > 0) this.#limit = setTimeout(late, timeoutSeconds * 1000);
       try {
         return await takeIn(this.#shell, { ...arrival, signal: this.signal }, slot);
       } finally {
@@ -179,14 +181,15 @@ export class SubagentRun implements LiveRun {
 
   // Behind the turns that others have asked of it: they run under the claim it holds.
   async #leave(): Promise<void> {
-    const { queue, ledger, logger } = this.#shell;
-    const { claim, key } = this;
+    const { queue, logger } = this.#shell;
+    const { claim, key, run } = this;
+    const { parent, cleanup } = this.#spawned;
     const [ended] = await Promise.allSettled([this.ended, this.settled]);
     const isOver = ended.status === "fulfilled";
     const leave = async () => {
       this.claim = undefined;
-      await claim?.release();
-      if (isOver && this.#spawned.cleanup === "delete") await ledger.storage.delete(key);
+      if (claim !== undefined) await letGo(this.#shell, key, claim);
+      if (isOver && cleanup === "delete") await deleteSubagent(this.#shell, parent, { key, run });
     };
     try {
       await (queue.closing.aborted ? queue.idle(key).then(leave) : queue.run(key, false, leave));

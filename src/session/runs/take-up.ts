@@ -1,9 +1,11 @@
 import { isEntryOf, type RunEntry } from "../../core/entry.js";
+import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { waitingRun } from "../../core/runs.js";
 import { codeOf } from "../error-code.js";
 import { claimOfTheDead } from "../interrupted.js";
 import type { NewEntry } from "../ledger.js";
+import { letGo } from "../let-go.js";
 import type { Arrival, Shell } from "../shell.js";
 import { startRun } from "./cause-run.js";
 import { settleSubagents } from "./orphans.js";
@@ -16,7 +18,7 @@ import { LOOK_AGAIN_MS } from "./runs.js";
 export async function tidy(shell: Shell, record: SessionRecord, options: { seldom?: boolean } = {}): Promise<void> {
   await settleSubagents(shell, record, options);
   const now = await shell.ledger.read(record.key);
-  if (now !== undefined) await takeUp(shell, now, options.seldom ? LOOK_AGAIN_MS : 0);
+  if (now !== undefined) await takeUp(shell, now, options.seldom === true);
 }
 
 /** As `tidy`, behind a turn that has come, where there seems to be something. */
@@ -27,23 +29,35 @@ export function tidyBehind(shell: Shell, record: SessionRecord, { line, place }:
   if (place !== undefined) runs.isDue(record.uuid, shell.clock.now());
   const isLeft = ({ run }: { run: string }) => !runs.isAccepted(run) && run !== line.provenance?.run;
   const waits = provider !== undefined && record.waiting.some(isLeft);
-  if (!waits && record.subagents.every(({ key }) => runs.live(key) !== undefined)) return;
-  const work = tidy(shell, record, { seldom });
-  const complain = (error: unknown) =>
-    shell.logger.warn({ key: record.key, code: codeOf(error) }, "what others have left could not be dealt with");
-  runs.inBackground(work.catch(complain));
+  const areHere = [...record.subagents, ...record.toDelete].every(({ key }) => runs.live(key) !== undefined);
+  if (!waits && areHere) return;
+  runs.inBackground(tidy(shell, record, { seldom }), (error) => complainOfLeft(shell, record.key, error));
+}
+
+/** Deals with the sub-agents that others have left in a session. What is wrong with them must not cost who uses it now. */
+export async function settleLeft(shell: Shell, key: SessionKey): Promise<void> {
+  try {
+    const left = await shell.ledger.read(key);
+    if (left !== undefined) await settleSubagents(shell, left, { seldom: true });
+  } catch (error) {
+    complainOfLeft(shell, key, error);
+  }
+}
+
+function complainOfLeft({ logger }: Shell, key: SessionKey, error: unknown): void {
+  logger.warn({ key, code: codeOf(error) }, "what others have left could not be dealt with");
 }
 
 /**
  * Puts in line what a session was sent, accepted and has not begun: by a process that died, or by one that lives and will find it
  * done. Who has the claim when its turn comes runs it, and nobody else.
  */
-async function takeUp(shell: Shell, record: SessionRecord, age: number): Promise<void> {
+async function takeUp(shell: Shell, record: SessionRecord, seldom: boolean): Promise<void> {
   if (shell.provider === undefined) return;
   for (const { run } of record.waiting) {
     if (shell.runs.isAccepted(run)) continue;
     try {
-      await takeUpOne(shell, record, run, age);
+      await takeUpOne(shell, record, run, seldom);
     } catch (error) {
       const about = { key: record.key, run, code: codeOf(error) };
       shell.logger.warn(about, "a message that waits for a session could not be taken up");
@@ -51,11 +65,14 @@ async function takeUp(shell: Shell, record: SessionRecord, age: number): Promise
   }
 }
 
-async function takeUpOne(shell: Shell, record: SessionRecord, run: string, age: number): Promise<void> {
+async function takeUpOne(shell: Shell, record: SessionRecord, run: string, seldom: boolean): Promise<void> {
   const [entry] = (await shell.ledger.from(record, run)) ?? [];
   const { runs, clock } = shell;
-  const isYoung = entry !== undefined && clock.now() - Date.parse(entry.timestamp) < age;
+  const now = clock.now();
+  const isYoung = seldom && entry !== undefined && now - Date.parse(entry.timestamp) < LOOK_AGAIN_MS;
   if ((isYoung && !runs.hasFailed(run)) || runs.isAccepted(run)) return;
+  // Two that wait and cannot begin would otherwise put each other in line for as long as the fault lasts.
+  if (seldom && !runs.isDue(run, now)) return;
   // Its line is damaged and set aside. What cannot be run must not wait for ever.
   if (entry === undefined || !isEntryOf(entry, "run"))
     return appendWaiting(shell, record, run, { type: "turn", of: run, status: "interrupted" });
@@ -73,7 +90,7 @@ async function tell(shell: Shell, record: SessionRecord, { id, content, provenan
   try {
     await appendWaiting(shell, record, id, { role: "user", content, provenance });
   } finally {
-    await claim.release();
+    await letGo(shell, provenance.from, claim);
   }
 }
 

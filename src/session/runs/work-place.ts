@@ -7,6 +7,8 @@ export class WorkPlace {
   #isWorking = false;
   #isTaken = false;
   #waits = 0;
+  /** A second place must not be asked for: no one but this turn would ever give it back, and it waits for it. */
+  #taking: Promise<void> | undefined;
 
   constructor(slots: Slots, stopped: AbortSignal) {
     this.#slots = slots;
@@ -36,11 +38,22 @@ export class WorkPlace {
     }
   }
 
+  // A tool may outlive the turn that has called it, and nobody would give its place back.
+  #isDue(): boolean {
+    return this.#isWorking && this.#waits === 0 && !this.#isTaken;
+  }
+
   async #takeAgain(): Promise<void> {
-    // A tool may outlive the turn that has called it, and nobody would give its place back.
-    const isDue = () => this.#isWorking && this.#waits === 0 && !this.#isTaken;
-    if (!isDue() || !(await this.#slots.take(this.#stopped))) return;
-    if (isDue()) this.#isTaken = true;
+    if (!this.#isDue()) return;
+    this.#taking ??= this.#takeOne();
+    await this.#taking;
+  }
+
+  async #takeOne(): Promise<void> {
+    const isMine = await this.#slots.take(this.#stopped);
+    this.#taking = undefined;
+    if (!isMine) return;
+    if (this.#isDue()) this.#isTaken = true;
     else this.#slots.free();
   }
 

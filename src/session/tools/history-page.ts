@@ -1,7 +1,7 @@
-import { isEntryOf, isMessageEntry, type MessageEntry, type TranscriptEntry } from "../../core/entry.js";
+import { isEntryOf, isMessageEntry, type MessageEntry } from "../../core/entry.js";
+import { showsAnything } from "../../core/history-view.js";
 import type { SessionRecord } from "../../core/record.js";
 import type { Shell } from "../shell.js";
-import { showsAnything } from "./history-view.js";
 
 /** Some messages of a session, and whether there are earlier ones. */
 export interface HistoryPage {
@@ -10,8 +10,8 @@ export interface HistoryPage {
 }
 
 /**
- * The last messages since the last clear, before the one with id `before` if given. `undefined` when there is no such message. Read
- * from the end, twice as far each time, so that a long history costs no more than the page.
+ * The last messages since the last clear, before the one with id `before` if given. `undefined` when there is no such message. No more
+ * than the page is kept while it is looked for, however long the history.
  */
 export async function lastMessages(
   { ledger }: Shell,
@@ -19,17 +19,29 @@ export async function lastMessages(
   options: { limit: number; includeTools: boolean; before?: string | undefined },
 ): Promise<HistoryPage | undefined> {
   const { limit, includeTools, before } = options;
-  for (let reach = limit + 16; ; reach *= 2) {
-    const entries: TranscriptEntry[] = [];
-    for await (const entry of ledger.storage.entries(uuid, { last: reach })) entries.push(entry);
-    const clear = entries.findLastIndex((entry) => isEntryOf(entry, "clear"));
-    const inForce = entries.slice(clear + 1).filter((entry): entry is MessageEntry => isMessageEntry(entry));
-    const end = before === undefined ? inForce.length : inForce.findIndex(({ id }) => id === before);
-    const shown = inForce.slice(0, Math.max(0, end)).filter((message) => isShown(message, includeTools));
-    const isAll = clear >= 0 || entries.length < reach;
-    if (isAll && end < 0) return undefined;
-    if (isAll || shown.length > limit) return { messages: shown.slice(-limit), more: shown.length > limit };
-  }
+  const found = await ledger.lookBack<{ page?: HistoryPage }>(uuid, limit + 16, async (entries, isWhole) => {
+    let shown: MessageEntry[] = [];
+    let isCleared = false;
+    let isAtEnd = false;
+    for await (const entry of entries) {
+      if (isEntryOf(entry, "clear")) {
+        isCleared = true;
+        isAtEnd = false;
+        shown = [];
+      } else if (isMessageEntry(entry)) {
+        isAtEnd ||= entry.id === before;
+        if (isAtEnd || !isShown(entry, includeTools)) continue;
+        shown.push(entry);
+        // One more than is shown says that there are more.
+        if (shown.length > limit + 1) shown.shift();
+      }
+    }
+    const isAll = isCleared || isWhole();
+    if (before !== undefined && !isAtEnd) return isAll ? {} : undefined;
+    if (shown.length <= limit && !isAll) return undefined;
+    return { page: { messages: shown.slice(-limit), more: shown.length > limit } };
+  });
+  return found?.page;
 }
 
 function isShown(message: MessageEntry, includeTools: boolean): boolean {

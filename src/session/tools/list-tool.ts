@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { agentModel } from "../../core/config.js";
+import { viewMessages } from "../../core/history-view.js";
 import { jsonBytes } from "../../core/json.js";
 import { parseSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
@@ -8,12 +9,11 @@ import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, type SessionTool } from "../tool.js";
 import { Guard } from "./guard.js";
 import { lastMessages } from "./history-page.js";
-import { viewMessages } from "./history-view.js";
 
 const KINDS = ["main", "dm", "group", "subagent"] as const;
 
 const input = z.strictObject({
-  kinds: z.array(z.enum(KINDS)).optional().describe("Only sessions of these kinds."),
+  kinds: z.array(z.enum(KINDS)).optional().describe("Only sessions of these kinds. Default: all."),
   limit: z.int().min(1).max(200).optional().describe("At most so many, the latest active first. Default 50."),
   activeMinutes: z
     .number()
@@ -36,7 +36,8 @@ export function listTool(shell: Shell, user: ToolUser): SessionTool {
         "Lists the sessions (conversations) within your reach, your own included: key, kind, when they were last active, how many messages they have. " +
         "Use a key from here with sessions_history, sessions_send and session_status.",
       input,
-      async run({ kinds = KINDS, limit = 50, activeMinutes, messageLimit = 0 }) {
+      async run({ kinds: wanted = [], limit = 50, activeMinutes, messageLimit = 0 }) {
+        const kinds = wanted.length === 0 ? KINDS : wanted;
         const access = guard.access(await guard.requester());
         const activeSince = activeMinutes === undefined ? undefined : shell.clock.now() - activeMinutes * 60_000;
         const found: SessionRecord[] = [];

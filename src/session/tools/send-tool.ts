@@ -1,11 +1,13 @@
 import { z } from "zod";
+import { failureText } from "../../core/failure.js";
 import { nextHop } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { waitingRun } from "../../core/runs.js";
 import { mayBegin } from "../../core/tool-policy.js";
 import { isSessionError } from "../../errors.js";
-import { causeRun, TooManyWaiting } from "../runs/cause-run.js";
+import { codeOf } from "../error-code.js";
+import { causeRun, Stopped, TooManyWaiting } from "../runs/cause-run.js";
 import { type Moment, replyBack } from "../runs/reply-back.js";
 import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
@@ -57,15 +59,22 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
           guard.refused(target, `tools.sessions.maxSendsPerMinute is ${maxSendsPerMinute}`);
           throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
         }
+        guard.allowed(target);
         const { hops, chain } = hop.cause;
-        const sent = await send(shell, { from: user.key, target, message, hops, chain: [...chain] });
+        const mayBeNew = reached.record === undefined;
+        const sent = await send(shell, { from: user.key, target, mayBeNew, message, hops, chain: [...chain], signal });
         const { run, done } = sent;
         const report = timeoutSeconds === 0 ? undefined : await waitFor(done, timeoutSeconds, signal);
         if (report !== undefined) return { runId: run, ...answerOf(report) };
         // Who has not been told the answer here may be told it as a message.
         const goOn = async (from: Moment) =>
           replyBack(shell, { from, target: sent.target, cause: hop.cause, report: await done });
-        if (record !== undefined && !signal.aborted) shell.runs.inBackground(goOn(record));
+        const unanswered = (error: unknown) =>
+          shell.logger.warn(
+            { key: user.key, from: target, code: codeOf(error) },
+            "a reply between sessions was not answered",
+          );
+        if (record !== undefined && !signal.aborted) shell.runs.inBackground(goOn(record), unanswered);
         return { runId: run, status: timeoutSeconds === 0 ? "accepted" : "timeout" };
       },
     },
@@ -76,22 +85,27 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
 interface Message {
   from: SessionKey;
   target: SessionKey;
+  /** It was not there when it was looked for, and may be. */
+  mayBeNew: boolean;
   message: string;
   hops: number;
   chain: SessionKey[];
+  signal: AbortSignal;
 }
 
 async function send(
   shell: Shell,
-  { from, target, message, hops, chain }: Message,
+  { from, target, mayBeNew, message, hops, chain, signal }: Message,
 ): Promise<{ run: string; target: SessionRecord; done: Promise<RunReport> }> {
   const provenance = { kind: "inter-session" as const, from, hops, chain };
   try {
-    const { run, stored, outcome } = causeRun(shell, { key: target, content: message, provenance });
+    const wish = { key: target, content: message, provenance };
+    const { run, stored, outcome } = causeRun(shell, wish, { mayBegin: mayBeNew, signal });
     const record = await stored;
-    const failed = (error: unknown) => stillWaiting(shell, target, run, error);
-    return { run, target: record, done: outcome.then(reportOf, failed) };
+    const over = outcome.then(reportOf, failedReport);
+    return { run, target: record, done: over.then((report) => orWaiting(shell, target, run, report)) };
   } catch (error) {
+    if (error instanceof Stopped) throw new Refusal("error", "This turn was stopped; nothing was sent.");
     if (isSessionError(error, "SESSION_NOT_FOUND"))
       throw new Refusal("denied", "Not sent: that session has been removed.");
     if (error instanceof TooManyWaiting || isSessionError(error, "QUEUE_FULL"))
@@ -101,10 +115,11 @@ async function send(
 }
 
 // What could not begin is not over: it waits for who next uses the session.
-async function stillWaiting(shell: Shell, key: SessionKey, run: string, error: unknown): Promise<RunReport> {
+async function orWaiting(shell: Shell, key: SessionKey, run: string, report: RunReport): Promise<RunReport> {
+  if (report.status !== "error") return report;
   const [record] = await Promise.allSettled([shell.ledger.read(key)]);
   const waits = record.status === "fulfilled" && record.value && waitingRun(record.value, run) !== undefined;
-  return waits ? { status: "waiting" } : failedReport(error);
+  return waits ? { status: "waiting" } : report;
 }
 
 async function waitFor(
@@ -120,6 +135,6 @@ function answerOf(report: RunReport): JsonObject {
   if (report.status !== "error") return { status: "accepted" };
   return {
     status: "error",
-    error: `The message was stored, and its turn did not end with an answer (${report.code}).`,
+    error: `The message was stored, and its turn did not end with an answer: ${failureText(report.code)}.`,
   };
 }

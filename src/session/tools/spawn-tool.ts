@@ -1,12 +1,13 @@
 import { z } from "zod";
+import { failureText } from "../../core/failure.js";
 import { nextHop } from "../../core/hops.js";
 import { formatSessionKey, isAgentId, parseSessionKey, type SessionKey } from "../../core/key.js";
 import { canSpawn, type SpawnVerdict, spawnableAgents } from "../../core/spawn-policy.js";
 import { isModelName } from "../../core/state.js";
 import { resolveModel } from "../resolve-model.js";
-import { settleSubagents } from "../runs/orphans.js";
 import { spawn } from "../runs/spawn.js";
 import type { SubagentRun } from "../runs/subagent-run.js";
+import { settleLeft } from "../runs/take-up.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
 import { untilAborted } from "../until-aborted.js";
@@ -31,7 +32,14 @@ const input = z.strictObject({
     .describe(
       "run: wait for its result, which is returned. start: go on; its result comes as a message later. Default run.",
     ),
-  timeoutSeconds: z.number().min(0).max(86_400).optional().describe("It is stopped after so long. 0: never."),
+  timeoutSeconds: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .optional()
+    .describe(
+      "It is stopped after so many seconds of work, or earlier where the operator says so. Default: as the operator says.",
+    ),
   cleanup: z.enum(["keep", "delete"]).optional().describe("What becomes of its session in the end. Default keep."),
 });
 
@@ -64,7 +72,7 @@ export function spawnTool(shell: Shell, user: ToolUser): SessionTool {
         const verdict = canSpawn(shell.config, { parent: { key: user.key, ancestors }, child, live: 0 });
         if (!verdict.allowed) throw spawnRefused(guard, child, verdict);
         const parent = record ?? (await shell.ledger.open(user.key));
-        await settleSubagents(shell, parent, { seldom: true });
+        await settleLeft(shell, parent.key);
         const subagent = await spawn(shell, {
           parent,
           agentId,
@@ -111,10 +119,14 @@ async function resultOf(
   const waiting = async () => {
     const ended = await untilAborted(subagent.ended, signal, () => {});
     if (ended !== undefined) return ended.value;
-    subagent.stop("killed");
+    shell.runs.stop(subagent, "killed");
     return subagent.ended;
   };
   const self = shell.runs.live(key);
   const { status, text, code } = await (self === undefined ? waiting() : self.whileWaiting(waiting()));
-  return { status, ...(text === undefined ? {} : { result: text }), ...(code === undefined ? {} : { error: code }) };
+  return {
+    status,
+    ...(text === undefined ? {} : { result: text }),
+    ...(code === undefined ? {} : { error: failureText(code) }),
+  };
 }

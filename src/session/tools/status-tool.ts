@@ -23,7 +23,7 @@ export function statusTool(shell: Shell, user: ToolUser): SessionTool {
         "With runId it tells whether a message you sent there has been answered, and the answer.",
       input,
       async run({ sessionKey = user.key, runId }) {
-        const { key, record, requester } = await guard.reach(sessionKey, (target) => target === user.key);
+        const { key, record, requester } = await guard.look(sessionKey);
         if (runId !== undefined) {
           // What was asked by a third is between those two.
           const run = record === undefined ? undefined : await readRun(shell, record, runId);

@@ -137,6 +137,10 @@ test("a fault at what others have left costs no message, and recover goes on wit
   const { manager } = stage({ "agent:main:telegram": () => "answered" }, { storage });
   await using _ = manager;
   expect(await manager.handle(builders().dm("1", "hello"))).toMatchObject({ text: "answered" });
-  await expect(manager.recover()).rejects.toThrow("EIO");
+  await expect(manager.recover()).rejects.toMatchObject({
+    code: "RECOVERY",
+    recovered: [],
+    failures: [{ error: expect.objectContaining({ message: "EIO" }) }],
+  });
   expect(await manager.subagents("agent:main:telegram:dm:2")).toMatchObject([{ status: "orphaned" }]);
 });

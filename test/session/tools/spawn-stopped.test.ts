@@ -244,7 +244,7 @@ test("G20 a manager that closes while a sub-agent begins ends it as killed, and 
   expect(subagent).toMatchObject({ status: "killed", ended: expect.any(String) });
   expect(await manager.run(String(subagent?.key), String(subagent?.runId))).toEqual({
     status: "error",
-    code: "ABORTED",
+    code: "KILLED",
   });
   expect(provider.requests).toEqual([]);
   await manager.close();

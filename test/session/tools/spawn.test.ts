@@ -263,7 +263,9 @@ test("a sub-agent that fails, runs out of time, or is killed ends as that, and i
   const context = await (await manager.open(asKey(DM))).context();
   const told = context.messages.map(({ content }) => String(content)).filter((text) => text.startsWith("[Sub-agent"));
   expect(told).toHaveLength(3);
-  expect(told.find((text) => text.includes("has failed"))).toContain("> Error: HOOK");
+  expect(told.find((text) => text.includes("has failed"))).toContain(
+    "> Error: its model failed, or what the host gives it to work with (HOOK)",
+  );
   expect(told.filter((text) => text.includes("ran out of time"))).toHaveLength(1);
   expect(told.filter((text) => text.includes("was stopped"))).toHaveLength(2);
   expect(JSON.stringify(context)).not.toContain("secret words");

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Provenance } from "../../../src/core/entry.js";
-import { jsonBytes } from "../../../src/core/json.js";
-import type { ContentPart, MessageEntry, SessionKey } from "../../../src/index.js";
-import { viewMessages } from "../../../src/session/tools/history-view.js";
-import { builders } from "../../../src/testing.js";
+import type { Provenance } from "../../src/core/entry.js";
+import { viewMessages } from "../../src/core/history-view.js";
+import { jsonBytes } from "../../src/core/json.js";
+import type { ContentPart, MessageEntry, SessionKey } from "../../src/index.js";
+import { builders } from "../../src/testing.js";
 
 const SECRET = "sk-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7";
 const CUT = /^(.*) \[… (\d+) characters left out.*…\] (.*)$/s;

@@ -1,10 +1,10 @@
-import type { MessageEntry } from "../../core/entry.js";
-import { jsonBytes } from "../../core/json.js";
-import type { SessionKey } from "../../core/key.js";
-import { isSecretField, MASK, maskSecrets } from "../../core/mask.js";
-import type { ContentPart } from "../../core/message.js";
-import { cutText, mediaLine } from "../../core/shorten.js";
-import { isMedia } from "../../core/tokens.js";
+import type { MessageEntry } from "./entry.js";
+import { jsonBytes } from "./json.js";
+import type { SessionKey } from "./key.js";
+import { isSecretField, MASK, maskSecrets } from "./mask.js";
+import type { ContentPart } from "./message.js";
+import { cutText, mediaLine } from "./shorten.js";
+import { isMedia } from "./tokens.js";
 
 /** A message as another session's agent is shown it. */
 export interface HistoryMessage {

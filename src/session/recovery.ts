@@ -1,0 +1,65 @@
+import type { SessionKey } from "../core/key.js";
+import type { SessionRecord } from "../core/record.js";
+import { SessionError } from "../errors.js";
+import { codeOf } from "./error-code.js";
+import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
+import { tidy } from "./runs/take-up.js";
+import type { Shell } from "./shell.js";
+
+/** Some sessions could not be recovered, and the others were. What is left is found when those sessions are next used, or by another `recover`. */
+export class RecoveryError extends SessionError {
+  readonly code = "RECOVERY";
+  /** What `recover` would have returned: these turns have been marked, and no other call returns them. */
+  readonly recovered: readonly InterruptedTurn[];
+  readonly failures: readonly { key: SessionKey; error: unknown }[];
+
+  constructor(recovered: readonly InterruptedTurn[], failures: readonly { key: SessionKey; error: unknown }[]) {
+    const [first] = failures;
+    super(
+      `${failures.length} of the sessions could not be recovered (see failures); ${recovered.length} interrupted turns of others were marked (see recovered).`,
+      { operation: "recover", key: first?.key, cause: first?.error },
+    );
+    this.recovered = recovered;
+    this.failures = failures;
+  }
+}
+
+// To see that a turn runs in another process takes a second of waiting, in which nothing is done.
+const AT_ONCE = 32;
+
+/** Deals with what processes that died have left in all sessions. @throws RecoveryError */
+export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
+  const recovered: InterruptedTurn[] = [];
+  const failures: { key: SessionKey; error: unknown }[] = [];
+  const recover = async (record: SessionRecord) => {
+    const { key } = record;
+    try {
+      await settleInterrupted(shell, record);
+      await tidy(shell, record);
+    } catch (error) {
+      // What is wrong with one session must not keep the others.
+      shell.logger.error({ key, code: codeOf(error) }, "a session could not be recovered");
+      failures.push({ key, error });
+    }
+  };
+  // Those of sub-agents are found with their parents.
+  const off = shell.events.on("turn.interrupted", (turn) => recovered.push(turn));
+  const running = new Set<Promise<void>>();
+  try {
+    for await (const record of shell.ledger.storage.list()) {
+      if (!isLeftOver(record)) continue;
+      const over = recover(record).then(() => void running.delete(over));
+      running.add(over);
+      if (running.size >= AT_ONCE) await Promise.race(running);
+    }
+    await Promise.all(running);
+  } finally {
+    off();
+  }
+  if (failures.length > 0) throw new RecoveryError(recovered, failures);
+  return recovered;
+}
+
+function isLeftOver({ openTurns, subagents, toDelete, waiting }: SessionRecord): boolean {
+  return openTurns.length + subagents.length + toDelete.length + waiting.length > 0;
+}
