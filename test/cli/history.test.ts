@@ -136,7 +136,9 @@ describe("history KEY", () => {
       `2026-03-18T10:00:00Z  user  [inter-session]  ${KEY}\n  hello\n  2026-03-18T10:00:00Z  assistant\n`,
     );
     const { stdout: told } = await cli(["history", KEY, "--dir", dir]);
-    expect(told).toContain(`user  [sub-agent failed]  ${spawned?.childSessionKey}\n  Error: its model failed, or what the host gives it to work with (HOOK)\n`);
+    expect(told).toContain(
+      `user  [sub-agent failed]  ${spawned?.childSessionKey}\n  Error: its model failed, or what the host gives it to work with (HOOK)\n`,
+    );
     const { stdout: task } = await cli(["history", String(spawned?.childSessionKey), "--dir", dir]);
     expect(task).toContain(`user  [task]  ${KEY}\n  dig\n`);
   });

@@ -3,6 +3,7 @@ import type { Claim } from "../../storage/storage.js";
 import type { TurnOutcome } from "../outcome.js";
 import type { SendRate } from "./send-rate.js";
 import type { Slots } from "./slots.js";
+import { Waits } from "./waits.js";
 
 /** A sub-agent that is made, waits to run or runs in this process. */
 export interface LiveRun {
@@ -31,6 +32,7 @@ export interface LiveRun {
 export class Runs {
   readonly slots: Slots;
   readonly rate: SendRate;
+  readonly waits = new Waits();
   readonly #accepted = new Set<string>();
   readonly #failed = new Set<string>();
   readonly #live = new Map<SessionKey, LiveRun>();

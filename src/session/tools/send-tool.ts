@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { failureText } from "../../core/failure.js";
-import { nextHop } from "../../core/hops.js";
+import { type Cause, nextHop } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { waitingRun } from "../../core/runs.js";
@@ -8,7 +8,7 @@ import { mayBegin } from "../../core/tool-policy.js";
 import { isSessionError } from "../../errors.js";
 import { codeOf } from "../error-code.js";
 import { causeRun, Stopped, TooManyWaiting } from "../runs/cause-run.js";
-import { type Moment, replyBack } from "../runs/reply-back.js";
+import { replyBack } from "../runs/reply-back.js";
 import { failedReport, type RunReport, reportOf, shortReply } from "../runs/run-report.js";
 import type { Shell, ToolUser } from "../shell.js";
 import { type JsonObject, makeTool, Refusal, type SessionTool } from "../tool.js";
@@ -46,39 +46,61 @@ export function sendTool(shell: Shell, user: ToolUser): SessionTool {
       input,
       hasStatus: true,
       async run({ sessionKey, message, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS }, signal) {
-        const reached = await guard.reach(sessionKey, (key) => mayBegin(shell.config, key));
-        const { key: target } = reached;
-        const { record } = reached.requester;
-        const { maxHops, maxSendsPerMinute } = shell.config.tools.sessions;
-        const hop = nextHop(await guard.cause(record), user.key, target, maxHops);
-        if (!hop.allowed) {
-          guard.refused(target, hop.setting ?? hop.reason);
-          throw new Refusal("denied", `Not sent: ${hop.reason}.`);
-        }
-        if (!shell.runs.rate.count(user.key)) {
-          guard.refused(target, `tools.sessions.maxSendsPerMinute is ${maxSendsPerMinute}`);
-          throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
-        }
+        const {
+          key: target,
+          record: there,
+          requester,
+        } = await guard.reach(sessionKey, (key) => mayBegin(shell.config, key));
+        const { record: here } = requester;
+        const cause = permitted(shell, guard, await guard.cause(here), user.key, target);
         guard.allowed(target);
-        const { hops, chain } = hop.cause;
-        const mayBeNew = reached.record === undefined;
-        const sent = await send(shell, { from: user.key, target, mayBeNew, message, hops, chain: [...chain], signal });
+        const sent = await send(shell, {
+          from: user.key,
+          target,
+          mayBeNew: there === undefined,
+          message,
+          cause,
+          signal,
+        });
         const { run, done } = sent;
-        const report = timeoutSeconds === 0 ? undefined : await waitFor(done, timeoutSeconds, signal);
+        // In a turn: the answer would come behind that, which waits for it.
+        const isCircle = user.turn !== undefined && shell.runs.waits.doesWait(target, user.key);
+        const seconds = isCircle ? 0 : timeoutSeconds;
+        const waiting = seconds === 0 ? undefined : waitFor(done, seconds, signal);
+        const report = await (waiting && user.turn ? shell.runs.waits.during(user.key, target, waiting) : waiting);
         if (report !== undefined) return { runId: run, ...answerOf(report) };
-        // Who has not been told the answer here may be told it as a message.
-        const goOn = async (from: Moment) =>
-          replyBack(shell, { from, target: sent.target, cause: hop.cause, report: await done });
-        const unanswered = (error: unknown) =>
-          shell.logger.warn(
-            { key: user.key, from: target, code: codeOf(error) },
-            "a reply between sessions was not answered",
-          );
-        if (record !== undefined && !signal.aborted) shell.runs.inBackground(goOn(record), unanswered);
-        return { runId: run, status: timeoutSeconds === 0 ? "accepted" : "timeout" };
+        if (here !== undefined && !signal.aborted) answerLater(shell, here, sent, cause);
+        const note = "That session waits for your own answer, and answers you after it.";
+        return { runId: run, status: seconds === 0 ? "accepted" : "timeout", ...(isCircle ? { note } : {}) };
       },
     },
     user.turn?.lifespan,
+  );
+}
+
+/** What led to the message, where no limit is against it. */
+function permitted(shell: Shell, guard: Guard, cause: Cause, from: SessionKey, target: SessionKey): Cause {
+  const { maxHops, maxSendsPerMinute } = shell.config.tools.sessions;
+  const hop = nextHop(cause, from, target, maxHops);
+  if (!hop.allowed) {
+    guard.refused(target, hop.setting ?? hop.reason);
+    throw new Refusal("denied", `Not sent: ${hop.reason}.`);
+  }
+  if (!shell.runs.rate.count(from)) {
+    guard.refused(target, `tools.sessions.maxSendsPerMinute is ${maxSendsPerMinute}`);
+    throw new Refusal("denied", `Not sent: you may send ${maxSendsPerMinute} messages a minute. Wait a minute.`);
+  }
+  return hop.cause;
+}
+
+// Who has not been told the answer by the tool may be told it as a message.
+function answerLater(shell: Shell, from: SessionRecord, { target, done }: Sent, cause: Cause): void {
+  const goOn = async () => replyBack(shell, { from, target, cause, report: await done });
+  shell.runs.inBackground(goOn(), (error) =>
+    shell.logger.warn(
+      { key: from.key, from: target.key, code: codeOf(error) },
+      "a reply between sessions was not answered",
+    ),
   );
 }
 
@@ -88,16 +110,19 @@ interface Message {
   /** It was not there when it was looked for, and may be. */
   mayBeNew: boolean;
   message: string;
-  hops: number;
-  chain: SessionKey[];
+  cause: Cause;
   signal: AbortSignal;
 }
 
-async function send(
-  shell: Shell,
-  { from, target, mayBeNew, message, hops, chain, signal }: Message,
-): Promise<{ run: string; target: SessionRecord; done: Promise<RunReport> }> {
-  const provenance = { kind: "inter-session" as const, from, hops, chain };
+interface Sent {
+  run: string;
+  target: SessionRecord;
+  done: Promise<RunReport>;
+}
+
+async function send(shell: Shell, { from, target, mayBeNew, message, cause, signal }: Message): Promise<Sent> {
+  const { hops, chain } = cause;
+  const provenance = { kind: "inter-session" as const, from, hops, chain: [...chain] };
   try {
     const wish = { key: target, content: message, provenance };
     const { run, stored, outcome } = causeRun(shell, wish, { mayBegin: mayBeNew, signal });

@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
-import { MemoryStorage } from "../../../src/index.js";
+import { expect, test, vi } from "vitest";
+import { type GenerateRequest, MemoryStorage } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
 import { all, deferred, mortalStorage, tempDir } from "../store-dir.js";
-import { calls, lastText, OPEN, stage, tool } from "./cast.js";
+import { asKey, calls, lastText, OPEN, stage, tool } from "./cast.js";
 import { quiet } from "./family.js";
 import { pause } from "./troubled-storage.js";
 
@@ -199,3 +199,39 @@ test("G18 a person who is called like a session cannot pass for it: names are in
   expect(session).not.toHaveProperty("from");
   await manager.close();
 });
+
+for (const between of [[], ["agent:main:telegram:dm:cat"]])
+  test(`G19 sessions whose turns would wait for each other${between.length === 0 ? "" : ", through a third,"} do not: the last is told to go on`, async () => {
+    const sendTo = (key: string) =>
+      calls("sessions_send", { sessionKey: key, message: "question", timeoutSeconds: 3600 });
+    const ring = [ANN, ...between, BOB];
+    const asked = deferred();
+    const turn =
+      (key: string, at: number) =>
+      (request: GenerateRequest, [answer]: readonly unknown[]) => {
+        if (answer !== undefined) return `told ${JSON.stringify(answer)}`;
+        if (lastText(request) !== "go") return `answer of ${key}`;
+        const next = ring[(at + 1) % ring.length] as string;
+        // Each but the last waits before the last sends.
+        return at < ring.length - 1 ? sendTo(next) : asked.promise.then(() => sendTo(next));
+      };
+    const { manager } = stage(Object.fromEntries(ring.map((key, at) => [key, turn(key, at)])), {
+      storage: new MemoryStorage(),
+      config: OPEN,
+    });
+    for (const key of ring) await manager.open(asKey(key));
+    const { dm } = builders();
+    const going = ring.map((key) => manager.handle(dm(key.slice(ANN.lastIndexOf(":") + 1), "go")));
+    await vi.waitFor(
+      async () => {
+        for (const key of ring.slice(1)) expect((await manager.get(key))?.waiting).toHaveLength(1);
+      },
+      { timeout: 10_000 },
+    );
+    asked.resolve();
+    const outcomes = (await Promise.all(going)).map((outcome) => ("text" in outcome ? outcome.text : outcome.status));
+    expect(outcomes.at(-1)).toContain('"status":"accepted"');
+    for (const outcome of outcomes.slice(0, -1)) expect(outcome).toContain('"status":"ok"');
+    await quiet(manager);
+    await manager.close();
+  });
