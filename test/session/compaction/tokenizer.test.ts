@@ -31,21 +31,18 @@ describe("the tokenizer", () => {
       String.fromCharCode(97 + ((at * at * 7 + at) % 26)),
     ).join("");
     await session.append({ role: "user", content: "a".repeat(1_000_000) }, { role: "user", content: noise });
-    let longest = 0;
-    let last = performance.now();
+    let turns = 0;
     let running = true;
     const beat = () => {
-      const now = performance.now();
-      longest = Math.max(longest, now - last);
-      last = now;
+      turns += 1;
       if (running) setImmediate(beat);
     };
     setImmediate(beat);
     const { tokensUsed } = await session.status();
     running = false;
     expect(tokensUsed).toBeGreaterThan(100_000);
-    // Slices are a few milliseconds; a machine that is busy takes many times that.
-    expect(longest).toBeLessThan(400);
+    // Others had their turn after every 70,000 characters at the latest, on average; a clock would measure how busy the machine is.
+    expect(turns).toBeGreaterThan(30);
   });
 
   test("answers a message of a megabyte of one letter as any other", async () => {

@@ -76,7 +76,7 @@ test("G20 who spawns may give a sub-agent less time than runTimeoutSeconds, to p
 test("G19 a sender waits parts of a millisecond too, and the message is answered", async () => {
   const { manager, provider } = stage({ "agent:coder:": () => "hi" }, { storage: new MemoryStorage() });
   const send = tool(manager, ANN, "sessions_send");
-  const sent = await send.execute({ sessionKey: "agent:coder:main", message: "hello", timeoutSeconds: 2.0105 });
+  const sent = await send.execute({ sessionKey: "agent:coder:main", message: "hello", timeoutSeconds: 25.0105 });
   expect(sent).toMatchObject({ status: "ok", reply: "hi" });
   expect(provider.requests).toHaveLength(1);
   await manager.close();
