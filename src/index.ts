@@ -30,7 +30,7 @@ export type { InterruptedTurn } from "./session/interrupted.js";
 export { SessionManager } from "./session/manager.js";
 export type { SessionManagerOptions } from "./session/manager-options.js";
 export { NO_REPLY, type TurnOutcome } from "./session/outcome.js";
-export { RecoveryError } from "./session/recovery.js";
+export { RecoveryError, type RecoveryFailure } from "./session/recovery.js";
 export { REPLY_SKIP, type RunReport } from "./session/runs/run-report.js";
 export type { Subagent } from "./session/runs/subagents.js";
 export type { AppendedMessage, HistoryRange, Session, SettingsPatch } from "./session/session.js";

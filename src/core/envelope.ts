@@ -23,12 +23,19 @@ export function enveloped(provenance: Provenance, text: string): string {
 }
 
 // Whatever a reader may pass over before it, in any case, and with any quotes.
-const LABEL =
-  /(^|[\n\r\v\f\u0085\u2028\u2029])([\p{Cf}\p{Zs}\t]*)\[(?=[\p{Cf}\p{Zs}\t]*(?:Message from session|Session|Sub-agent|You are a sub-agent of session)[\p{Cf}\p{Zs}\t]*["'\p{Pi}\p{Pf}])/giu;
+const GAP = String.raw`[\p{Cf}\p{Zs}\p{M}\t]`;
+const WORDS = ["Message from session", "Session", "Sub-agent", "You are a sub-agent of session"]
+  .map((words) => words.replaceAll(" ", `${GAP}+`))
+  .join("|");
+const QUOTE = "[\"'`\\p{Pi}\\p{Pf}\\u201a\\u201e\\u300c\\u300e\\uff02\\uff07]";
+const LABEL = new RegExp(
+  String.raw`(^|[\n\r\v\f\u0085\u2028\u2029])(${GAP}*)[\[\uff3b](?=${GAP}*(?:${WORDS})(?:${GAP}*:)?${GAP}*${QUOTE})`,
+  "giu",
+);
 
 /** A text, in which no line begins as an envelope does. */
 export function unlabelled(text: string): string {
-  return text.includes("[") ? text.replace(LABEL, "$1$2(") : text;
+  return /[[\uff3b]/.test(text) ? text.replace(LABEL, "$1$2(") : text;
 }
 
 const MARKED = 'Each line of it begins with "> ".';

@@ -6,17 +6,23 @@ import { type InterruptedTurn, settleInterrupted } from "./interrupted.js";
 import { tidy } from "./runs/take-up.js";
 import type { Shell } from "./shell.js";
 
+/** What could not be recovered, and why. Without `key` the sessions could not be listed, and there may be more of them. */
+export interface RecoveryFailure {
+  key: SessionKey | undefined;
+  error: unknown;
+}
+
 /** Some sessions could not be recovered, and the others were. What is left is found when those sessions are next used, or by another `recover`. */
 export class RecoveryError extends SessionError {
   readonly code = "RECOVERY";
   /** What `recover` would have returned: these turns have been marked, and no other call returns them. */
   readonly recovered: readonly InterruptedTurn[];
-  readonly failures: readonly { key: SessionKey; error: unknown }[];
+  readonly failures: readonly RecoveryFailure[];
 
-  constructor(recovered: readonly InterruptedTurn[], failures: readonly { key: SessionKey; error: unknown }[]) {
+  constructor(recovered: readonly InterruptedTurn[], failures: readonly RecoveryFailure[]) {
     const [first] = failures;
     super(
-      `${failures.length} of the sessions could not be recovered (see failures); ${recovered.length} interrupted turns of others were marked (see recovered).`,
+      `Not everything could be recovered: ${failures.length} failed (see failures), and ${recovered.length} interrupted turns were marked (see recovered).`,
       { operation: "recover", key: first?.key, cause: first?.error },
     );
     this.recovered = recovered;
@@ -30,32 +36,30 @@ const AT_ONCE = 32;
 /** Deals with what processes that died have left in all sessions. @throws RecoveryError */
 export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
   const recovered: InterruptedTurn[] = [];
-  const failures: { key: SessionKey; error: unknown }[] = [];
-  const recover = async (record: SessionRecord) => {
-    const { key } = record;
-    try {
-      await settleInterrupted(shell, record);
-      await tidy(shell, record);
-    } catch (error) {
-      // What is wrong with one session must not keep the others.
-      shell.logger.error({ key, code: codeOf(error) }, "a session could not be recovered");
-      failures.push({ key, error });
-    }
+  const failures: RecoveryFailure[] = [];
+  const failed = (key: SessionKey | undefined, error: unknown) => {
+    shell.logger.error({ key, code: codeOf(error) }, "a session could not be recovered");
+    failures.push({ key, error });
   };
-  // Those of sub-agents are found with their parents.
-  const off = shell.events.on("turn.interrupted", (turn) => recovered.push(turn));
+  const recover = async (record: SessionRecord) => {
+    recovered.push(...(await settleInterrupted(shell, record)));
+    recovered.push(...(await tidy(shell, record)));
+  };
   const running = new Set<Promise<void>>();
   try {
     for await (const record of shell.ledger.storage.list()) {
       if (!isLeftOver(record)) continue;
-      const over = recover(record).then(() => void running.delete(over));
+      // What is wrong with one session must not keep the others.
+      const over = recover(record)
+        .catch((error: unknown) => failed(record.key, error))
+        .finally(() => running.delete(over));
       running.add(over);
       if (running.size >= AT_ONCE) await Promise.race(running);
     }
-    await Promise.all(running);
-  } finally {
-    off();
+  } catch (error) {
+    failed(undefined, error);
   }
+  await Promise.all(running);
   if (failures.length > 0) throw new RecoveryError(recovered, failures);
   return recovered;
 }

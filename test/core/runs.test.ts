@@ -50,3 +50,15 @@ test("a sub-agent of a conversation that was cleared lives on, and is known as o
   const cleared = project(fresh, [spawn, { type: "clear", id: "c", timestamp }]);
   expect(cleared.subagents).toEqual([{ key: CHILD, run: "c1", mode: "start", cleared: true }]);
 });
+
+test("G20 a sub-agent that was not to be kept is to be deleted from its first end until that is noted, a kept one never", () => {
+  const unkept = { ...spawn, cleanup: "delete" } as TranscriptEntry;
+  const ended = project(fresh, [unkept, end()]);
+  expect(ended).toMatchObject({ subagents: [], toDelete: [{ key: CHILD, run: "c1" }] });
+  expect(project(ended, [end({ status: "killed" })])).toEqual(ended);
+  const deleted: TranscriptEntry = { type: "spawn-deleted", id: "d1", timestamp, child: CHILD, run: "c1" };
+  expect(project(ended, [{ ...deleted, run: "another" }]).toDelete).toEqual(ended.toDelete);
+  expect(project(ended, [{ type: "clear", id: "c", timestamp }]).toDelete).toEqual(ended.toDelete);
+  expect(project(ended, [deleted]).toDelete).toEqual([]);
+  expect(project(fresh, [spawn, end()]).toDelete).toEqual([]);
+});

@@ -3,7 +3,7 @@ import { NO_CAUSE } from "../../core/hops.js";
 import type { SessionRecord } from "../../core/record.js";
 import { type EndedSubagent, type LiveSubagent, waitingRun } from "../../core/runs.js";
 import type { Claim } from "../../storage/storage.js";
-import { claimOfTheDead, endInterrupted } from "../interrupted.js";
+import { claimOfTheDead, endInterrupted, type InterruptedTurn } from "../interrupted.js";
 import { letGo } from "../let-go.js";
 import type { Shell } from "../shell.js";
 import { deleteLeft, deleteSubagent } from "./delete-subagent.js";
@@ -15,13 +15,15 @@ import { endSubagent, type SubagentResult } from "./subagent-end.js";
  * its end. Deletes those that have ended and were not to be kept. Who runs a sub-agent holds its claim, so one that can be had is nobody's.
  *
  * `seldom`: only those that have not been looked at for a while, since looking at what another process runs takes a second.
+ * @returns the turns of sub-agents that were cut off.
  */
 export async function settleSubagents(
   shell: Shell,
   { key, uuid, subagents, toDelete }: SessionRecord,
   options: { seldom?: boolean } = {},
-): Promise<void> {
+): Promise<InterruptedTurn[]> {
   const { runs, clock } = shell;
+  const turns: InterruptedTurn[] = [];
   const parent = { key, uuid };
   const isDue = (what: string) => runs.isDue(what, clock.now()) || options.seldom !== true;
   const settle = async (subagent: LiveSubagent) => {
@@ -29,7 +31,7 @@ export async function settleSubagents(
     const claim = await claimOfTheDead(shell, subagent.key);
     if (claim === undefined) return;
     try {
-      await endOrphan(shell, parent, subagent, claim);
+      turns.push(...(await endOrphan(shell, parent, subagent, claim)));
     } finally {
       await letGo(shell, subagent.key, claim);
     }
@@ -40,6 +42,7 @@ export async function settleSubagents(
   };
   const settled = await Promise.allSettled([...subagents.map(settle), ...toDelete.map(remove)]);
   for (const one of settled) if (one.status === "rejected") throw one.reason;
+  return turns;
 }
 
 async function endOrphan(
@@ -47,14 +50,13 @@ async function endOrphan(
   parent: Pick<SessionRecord, "key" | "uuid">,
   { key, run, mode, label }: LiveSubagent,
   claim: Claim,
-): Promise<void> {
+): Promise<InterruptedTurn[]> {
   const child = await shell.ledger.read(key);
-  if (child !== undefined) {
-    await settleSubagents(shell, child);
-    await endInterrupted(shell, child, claim);
-  }
+  const below = child === undefined ? [] : await settleSubagents(shell, child);
+  const own = child === undefined ? [] : await endInterrupted(shell, child, claim);
   const task = { key, run, parent, mode, label, cause: NO_CAUSE, hops: 0 };
   await endSubagent(shell, task, await resultOf(shell, child, run), { tell: "late" });
+  return [...own, ...below];
 }
 
 // It may have ended, and only its parent not have been told. With sub-agents of its own, nobody can say that it had.

@@ -93,8 +93,10 @@ export class Runs {
 
   /** Stops a sub-agent and everything that was spawned below it. */
   stop(run: LiveRun, why: "killed" | "timed_out"): void {
+    // What was below it was stopped with it, and is not once more by each of those that waited for it.
+    const isStopped = run.signal.aborted;
     run.stop(why);
-    this.stopDescendants(run.key);
+    if (!isStopped) this.stopDescendants(run.key);
   }
 
   /** Stops everything that was spawned below a session. */

@@ -3,7 +3,7 @@ import type { SessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
 import { waitingRun } from "../../core/runs.js";
 import { codeOf } from "../error-code.js";
-import { claimOfTheDead } from "../interrupted.js";
+import { claimOfTheDead, type InterruptedTurn } from "../interrupted.js";
 import type { NewEntry } from "../ledger.js";
 import { letGo } from "../let-go.js";
 import type { Arrival, Shell } from "../shell.js";
@@ -14,11 +14,17 @@ import { LOOK_AGAIN_MS } from "./runs.js";
 /**
  * Deals with what other processes have left in a session. `seldom`: not with what they may still be at themselves, or what has been looked
  * at lately.
+ * @returns the turns of sub-agents that were cut off.
  */
-export async function tidy(shell: Shell, record: SessionRecord, options: { seldom?: boolean } = {}): Promise<void> {
-  await settleSubagents(shell, record, options);
+export async function tidy(
+  shell: Shell,
+  record: SessionRecord,
+  options: { seldom?: boolean } = {},
+): Promise<InterruptedTurn[]> {
+  const turns = await settleSubagents(shell, record, options);
   const now = await shell.ledger.read(record.key);
   if (now !== undefined) await takeUp(shell, now, options.seldom === true);
+  return turns;
 }
 
 /** As `tidy`, behind a turn that has come, where there seems to be something. */
