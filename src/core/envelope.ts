@@ -23,13 +23,15 @@ export function enveloped(provenance: Provenance, text: string): string {
 }
 
 // Whatever a reader may pass over before it, in any case, and with any quotes.
-const GAP = String.raw`[\p{Cf}\p{Zs}\p{M}\t]`;
-const WORDS = ["Message from session", "Session", "Sub-agent", "You are a sub-agent of session"]
-  .map((words) => words.replaceAll(" ", `${GAP}+`))
-  .join("|");
-const QUOTE = "[\"'`\\p{Pi}\\p{Pf}\\u201a\\u201e\\u300c\\u300e\\uff02\\uff07]";
+const UNSEEN = String.raw`\p{Cf}\p{Zs}\p{M}\0-\x09\x0e-\x1f\x7f\u115f\u1160\u2800\u3164\uffa0`;
+const LINE_ENDS = String.raw`\n\r\v\f\u0085\u2028\u2029`;
+const GAP = `[${UNSEEN}]`;
+const words = (text: string) => text.replaceAll("-", "[-\\u2010-\\u2013]").replaceAll(" ", `${GAP}+`);
+const QUOTE = "[\"'`\\u00b4\\u2032\\u2033\\p{Pi}\\p{Pf}\\u201a\\u201e\\u300c\\u300e\\uff02\\uff07]";
+// Of the short ones, only what has a name behind it: people write "[Session notes]".
+const NAMED = `(?:${words("Session|Sub-agent")})(?:${GAP}*:)?${GAP}*${QUOTE}`;
 const LABEL = new RegExp(
-  String.raw`(^|[\n\r\v\f\u0085\u2028\u2029])(${GAP}*)[\[\uff3b](?=${GAP}*(?:${WORDS})(?:${GAP}*:)?${GAP}*${QUOTE})`,
+  `(^|[${LINE_ENDS}])(${GAP}*)[\\[\\uff3b](?=[${UNSEEN}${LINE_ENDS}]*(?:${words("Message from session|You are a sub-agent of session")}|${NAMED}))`,
   "giu",
 );
 

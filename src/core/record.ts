@@ -61,8 +61,8 @@ export interface SeenMessage {
   id: string;
 }
 
-// 32 messages reach further back than a platform's retries do in a chat. The bytes keep a record without its `extra` under
-// 4 kB, also where its key is as long as a key may be.
+// 32 messages reach further back than a platform's retries do in a chat. The bytes keep a record without its `extra`, for which nothing
+// waits and which has no sub-agents, under 4 kB, also where its key is as long as a key may be.
 const MAX_RECENT = 32;
 const MAX_RECENT_BYTES = 2048;
 const MAX_KEY_AND_RECENT_BYTES = 2900;

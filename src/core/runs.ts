@@ -1,4 +1,11 @@
-import { isEntryOf, isMessageEntry, type SpawnEndEntry, type SpawnEntry, type TranscriptEntry } from "./entry.js";
+import {
+  isEntryOf,
+  isMessageEntry,
+  type RunEntry,
+  type SpawnEndEntry,
+  type SpawnEntry,
+  type TranscriptEntry,
+} from "./entry.js";
 import type { SessionKey } from "./key.js";
 import { sumUsage, type Usage } from "./message.js";
 
@@ -19,6 +26,8 @@ export type EndedSubagent = Pick<LiveSubagent, "key" | "run">;
 /** An accepted message of another session whose turn has not begun. */
 export interface WaitingRun {
   run: string;
+  /** It tells what became of a sub-agent. */
+  result?: true;
   /** The session has been cleared since it was accepted: it belongs to what was cleared. */
   cleared?: true;
 }
@@ -39,7 +48,7 @@ export function foldRuns<F extends RunFacts>(facts: F, entry: TranscriptEntry): 
   if (isMessageEntry(entry)) return begun(facts, entry.provenance?.run);
   // One that was stopped before it began has an end and no message.
   if (isEntryOf(entry, "turn")) return begun(facts, entry.of);
-  if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, { run: entry.id }] };
+  if (isEntryOf(entry, "run")) return { ...facts, waiting: [...facts.waiting, waitingOf(entry)] };
   if (isEntryOf(entry, "spawn")) return { ...facts, subagents: [...facts.subagents, liveOf(entry)] };
   if (isEntryOf(entry, "spawn-end")) return ended(facts, entry);
   if (isEntryOf(entry, "spawn-deleted"))
@@ -75,6 +84,10 @@ export function waitingRun({ waiting }: Pick<RunFacts, "waiting">, run: string):
 function begun<F extends RunFacts>(facts: F, run: string | undefined): F {
   if (run === undefined || waitingRun(facts, run) === undefined) return facts;
   return { ...facts, waiting: facts.waiting.filter((one) => one.run !== run) };
+}
+
+function waitingOf({ id: run, provenance }: RunEntry): WaitingRun {
+  return { run, ...(provenance.kind === "sub-agent" ? { result: true } : {}) };
 }
 
 function liveOf({ child: key, run, mode, label, cleanup }: SpawnEntry): LiveSubagent {

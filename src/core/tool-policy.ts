@@ -1,5 +1,6 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
+import { matches } from "./visibility.js";
 
 /**
  * Whether a session that does not exist may begin with a message of another session: a person's conversation, or the main one of an
@@ -11,6 +12,8 @@ export function mayBegin({ agents, session }: SessionsConfig, key: SessionKey): 
   return parsed.kind === "dm" || (parsed.kind === "main" && parsed.mainKey === session.mainKey);
 }
 
+const ALL = "group:sessions";
+
 /**
  * The setting by which a session is not given a tool, or `undefined`. `lineage`: the session and those above it; what one of them is
  * denied, the sub-agents below it are denied too.
@@ -20,8 +23,9 @@ export function denialOf(
   tool: string,
   lineage: readonly SessionKey[],
 ): string | undefined {
-  if (tools.deny.includes(tool)) return `tools.deny names "${tool}"`;
+  const isNamed = (deny: readonly string[] = []) => deny.some((name) => name === ALL || matches(tool, name));
+  if (isNamed(tools.deny)) return `tools.deny names "${tool}"`;
   const ids = lineage.map((key) => parseSessionKey(key).agentId);
-  const denying = agents.list.find(({ id, tools: own }) => ids.includes(id) && own?.deny?.includes(tool));
+  const denying = agents.list.find(({ id, tools: own }) => ids.includes(id) && isNamed(own?.deny));
   return denying === undefined ? undefined : `agents.list (${denying.id}).tools.deny names "${tool}"`;
 }

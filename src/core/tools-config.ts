@@ -20,7 +20,10 @@ export interface AgentToAgent {
 export interface ToolsConfig {
   sessions: SessionToolsConfig;
   agentToAgent: AgentToAgent;
-  /** Tools that are not given to anyone. Names of others' tools may stand here too. Default: none. */
+  /**
+   * Tools that are not given to anyone, by name; `*` stands for any run of characters, `group:sessions` for all session tools. Names of
+   * others' tools may stand here too. Default: none.
+   */
   deny: readonly string[];
 }
 
@@ -74,14 +77,16 @@ const SESSION_TOOLS = [
   "sessions_spawn",
 ] as const;
 
+// Two edits make other tools' names of them.
+const nearly = (name: string) => closestWord(name, SESSION_TOOLS, 1);
+
 // Names of others' tools stand here too; one that is nearly one of ours denies nothing.
 const toolNames = z.array(
   z
     .string()
     .min(1)
-    .refine((name) => [name, undefined].includes(closestWord(name, SESSION_TOOLS)), {
-      error: ({ input }) =>
-        `${JSON.stringify(input)} is no tool; did you mean "${closestWord(String(input), SESSION_TOOLS)}"?`,
+    .refine((name) => [name, undefined].includes(nearly(name)), {
+      error: ({ input }) => `${JSON.stringify(input)} is no tool; did you mean "${nearly(String(input))}"?`,
     }),
 );
 const visibility = z.enum(VISIBILITIES);

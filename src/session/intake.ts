@@ -25,8 +25,10 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
   const held = shell.runs.live(arrival.key)?.claim;
   const claim = signal.aborted ? undefined : (held ?? (await claimOrAbort(shell, arrival, signal)));
   if (claim === undefined) {
-    // Another session's has been accepted, and is still there for the next process, as if this one had been killed.
-    if (shell.queue.closing.aborted && arrival.line.provenance !== undefined) return gone(arrival);
+    // Another session's has been accepted, and is still there for the next process, as if this one had been killed: unless it had been
+    // stopped before.
+    const isStopped = slot.endedBy === "stop" || arrival.signal?.aborted === true;
+    if (!isStopped && slot.endedBy === "close" && arrival.line.provenance !== undefined) return gone(arrival);
     // Stopped while it waited: it is kept, and ends without the model being called.
     return abandon(shell, arrival, slot);
   }

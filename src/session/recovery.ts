@@ -41,27 +41,47 @@ export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
     shell.logger.error({ key, code: codeOf(error) }, "a session could not be recovered");
     failures.push({ key, error });
   };
-  const recover = async (record: SessionRecord) => {
-    recovered.push(...(await settleInterrupted(shell, record)));
-    recovered.push(...(await tidy(shell, record)));
-  };
-  const running = new Set<Promise<void>>();
-  try {
-    for await (const record of shell.ledger.storage.list()) {
-      if (!isLeftOver(record)) continue;
+  const recover = async ({ key, ancestors }: SessionRecord) => {
+    try {
+      const [parent] = ancestors;
+      const record = await shell.ledger.read(key);
+      if (record === undefined || !isLeftOver(record) || (await isAlive(shell, parent, key))) return;
+      recovered.push(...(await settleInterrupted(shell, record)));
+      recovered.push(...(await tidy(shell, record)));
+    } catch (error) {
       // What is wrong with one session must not keep the others.
-      const over = recover(record)
-        .catch((error: unknown) => failed(record.key, error))
-        .finally(() => running.delete(over));
-      running.add(over);
-      if (running.size >= AT_ONCE) await Promise.race(running);
+      failed(key, error);
     }
+  };
+  const left: SessionRecord[] = [];
+  try {
+    for await (const record of shell.ledger.storage.list()) if (isLeftOver(record)) left.push(record);
   } catch (error) {
     failed(undefined, error);
   }
-  await Promise.all(running);
+  // Sub-agents behind those that have spawned them, whose recovery holds their claims: beside it, they would be taken for alive.
+  const depths = new Set(left.map(({ ancestors }) => ancestors.length).sort((a, b) => a - b));
+  for (const depth of depths)
+    await sideBySide(
+      left.filter(({ ancestors }) => ancestors.length === depth),
+      recover,
+    );
   if (failures.length > 0) throw new RecoveryError(recovered, failures);
   return recovered;
+}
+
+async function sideBySide<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = items.values();
+  const worker = async () => {
+    for (const item of rest) await work(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+// Its parent has been dealt with: one that still lives there runs in another process, or its end could not be stored.
+async function isAlive({ ledger }: Shell, parent: SessionKey | undefined, key: SessionKey): Promise<boolean> {
+  const record = parent === undefined ? undefined : await ledger.read(parent);
+  return record?.subagents.some((subagent) => subagent.key === key) ?? false;
 }
 
 function isLeftOver({ openTurns, subagents, toDelete, waiting }: SessionRecord): boolean {

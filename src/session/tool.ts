@@ -60,7 +60,8 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
     async execute(input, options = {}) {
       if (lifespan?.isOver || options.signal?.aborted)
         return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
-      const result = schema.safeParse(withoutNulls(input));
+      const result = parsed(schema, input);
+      if (result === undefined) return refuse(new Refusal("error", "The input could not be read; nothing was done."));
       if (!result.success) {
         const names = Object.keys(schema.shape).join(", ");
         const issues = cutText(describeIssues(result.error), MOST_CHARACTERS, false);
@@ -76,10 +77,19 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
   };
 }
 
+// What reads as an object may run code of somebody's, whose fault says nothing to a model.
+function parsed<S extends z.ZodObject>(schema: S, input: unknown): z.ZodSafeParseResult<z.infer<S>> | undefined {
+  try {
+    return schema.safeParse(withoutNulls(input));
+  } catch {
+    return undefined;
+  }
+}
+
 // Some frameworks hand on a call without arguments as nothing at all, and what was left out as `null`.
 function withoutNulls(input: unknown): unknown {
   if (input === undefined || input === null) return {};
-  if (typeof input !== "object" || Array.isArray(input)) return input;
+  if (typeof input !== "object" || Object.prototype.toString.call(input) !== "[object Object]") return input;
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 

@@ -5,6 +5,8 @@ import { ClosedError, QueueFullError } from "../errors.js";
 export interface Slot {
   /** Aborts when the session's turns are stopped, or the manager closes. */
   readonly signal: AbortSignal;
+  /** What aborted it first. */
+  readonly endedBy: "stop" | "close" | undefined;
   /** A clear that came after this message was carried out before the message was begun: it belongs to what was cleared. */
   readonly cleared: boolean;
 }
@@ -18,8 +20,9 @@ export interface InLine {
 }
 
 interface Place extends Slot {
+  endedBy: "stop" | "close" | undefined;
   cleared: boolean;
-  abort(): void;
+  abort(by: "stop" | "close"): void;
   asksForAnswer: boolean;
 }
 
@@ -117,7 +120,7 @@ export class TurnQueue {
     const places = line === undefined ? [] : placesOf(line);
     return {
       stop: () => {
-        for (const place of places) place.abort();
+        for (const place of places) place.abort("stop");
       },
       setCleared: (cleared) => {
         for (const place of places) place.cleared = cleared;
@@ -129,7 +132,7 @@ export class TurnQueue {
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("The manager is closing.", { operation: "close" }));
     const lines = [...this.#lines.values()];
-    for (const place of lines.flatMap(placesOf)) place.abort();
+    for (const place of lines.flatMap(placesOf)) place.abort("close");
     await Promise.all(lines.flatMap((line) => [line.tail, line.commands]));
   }
 
@@ -162,7 +165,17 @@ function newLine(): Line {
 
 function newPlace(asksForAnswer: boolean): Place {
   const stop = new AbortController();
-  return { signal: stop.signal, abort: () => stop.abort(), cleared: false, asksForAnswer };
+  const place: Place = {
+    signal: stop.signal,
+    endedBy: undefined,
+    abort: (by) => {
+      place.endedBy ??= by;
+      stop.abort();
+    },
+    cleared: false,
+    asksForAnswer,
+  };
+  return place;
 }
 
 function placesOf(line: Line): Place[] {

@@ -67,16 +67,23 @@ export class Claims {
     const onLost = () => lost.abort(lostClaim(key));
     hold?.lost.addEventListener("abort", onLost, { once: true });
     let released: Promise<void> | undefined;
+    let isNext = false;
+    const letGo = async () => {
+      this.#held.delete(token);
+      hold?.lost.removeEventListener("abort", onLost);
+      try {
+        await hold?.release();
+      } catch (error) {
+        // Others are still kept out, so that another call has something to do.
+        released = undefined;
+        throw error;
+      } finally {
+        if (!isNext) this.#next(key);
+        isNext = true;
+      }
+    };
     const release = (): Promise<void> => {
-      released ??= (async () => {
-        this.#held.delete(token);
-        hold?.lost.removeEventListener("abort", onLost);
-        try {
-          await hold?.release();
-        } finally {
-          this.#next(key);
-        }
-      })();
+      released ??= letGo();
       return released;
     };
     if (this.#closed) {

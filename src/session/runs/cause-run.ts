@@ -11,7 +11,7 @@ import type { Slot } from "../turn-queue.js";
 // A record names those that wait. One session that is written to by many must answer them some day.
 const MOST_WAITING = 32;
 
-/** How many messages of sessions may wait for one. People come first: it is no more than half of what a line takes of theirs. */
+/** How many messages of sessions may wait for one, and how many results of sub-agents: half of what a line takes of people's. */
 export function mostWaiting({ config }: Pick<Shell, "config">): number {
   return Math.max(1, Math.min(MOST_WAITING, Math.floor(config.messages.queue.cap / 2)));
 }
@@ -74,7 +74,7 @@ export function causeRun(
   const accept = ({ uuid, lastClear, waiting }: SessionRecord) => {
     if (signal?.aborted) throw new Stopped();
     if (during !== undefined && (uuid !== during.uuid || lastClear !== during.lastClear)) throw isAnother(key);
-    if (waiting.length >= most) throw new TooManyWaiting();
+    if (waiting.filter(({ result }) => !result).length >= most) throw new TooManyWaiting();
     return [entry];
   };
   shell.ledger

@@ -60,9 +60,9 @@ async function endOrphan(
 }
 
 // It may have ended, and only its parent not have been told. With sub-agents of its own, nobody can say that it had.
-// One that was at work had not, and whoever writes next does not wait for all it has done to be read.
+// `child` as it was before its open turns were ended: no more is read of one that was at its task.
 async function resultOf(shell: Shell, child: SessionRecord | undefined, run: string): Promise<SubagentResult> {
-  if (child === undefined || child.openTurns.length > 0 || waitingRun(child, run)) return { status: "orphaned" };
+  if (child === undefined || waitingRun(child, run)) return { status: "orphaned" };
   const report = (await readRun(shell, child, run))?.report;
   if (report?.status === "error" && report.code !== "INTERRUPTED")
     return report.code === "ABORTED" ? { status: "killed" } : { status: "failed", code: report.code };

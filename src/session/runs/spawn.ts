@@ -70,6 +70,9 @@ function shorter(wish: number | undefined, allowed: number): number {
   return wish === undefined || wish === 0 || (allowed > 0 && allowed < wish) ? allowed : wish;
 }
 
+// A record names them. It is more than can be alive at once, so that only a storage that fails comes to it.
+const MOST_TO_DELETE = 100;
+
 // The limits are checked where it is noted, so that no two sub-agents can be the last that is allowed.
 async function noteInParent(shell: Shell, order: SpawnOrder, spawned: SpawnedSubagent): Promise<void> {
   const { parent, signal, refused } = order;
@@ -79,9 +82,14 @@ async function noteInParent(shell: Shell, order: SpawnOrder, spawned: SpawnedSub
     ...(label === undefined ? {} : { label }),
     ...(cleanup === undefined ? {} : { cleanup }),
   };
-  const decide = ({ key, uuid, ancestors, subagents }: SessionRecord): NewEntry[] => {
+  const decide = ({ key, uuid, ancestors, subagents, toDelete }: SessionRecord): NewEntry[] => {
     if (uuid !== parent.uuid) throw new Refusal("error", "This session was removed; nothing was spawned.");
     if (signal.aborted) throw new Refusal("error", "This turn was stopped; nothing was spawned.");
+    if (cleanup !== undefined && toDelete.length >= MOST_TO_DELETE)
+      throw new Refusal(
+        "error",
+        "Too many ended sub-agents could not be deleted; nothing was spawned. Use cleanup keep.",
+      );
     const verdict = canSpawn(shell.config, { parent: { key, ancestors }, child, live: subagents.length });
     if (!verdict.allowed) throw refused(verdict);
     return [entry];

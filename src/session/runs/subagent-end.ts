@@ -12,7 +12,7 @@ import type { Cause } from "../../core/hops.js";
 import type { SessionKey } from "../../core/key.js";
 import type { Usage } from "../../core/message.js";
 import type { SessionRecord } from "../../core/record.js";
-import { type LiveSubagent, waitingRun } from "../../core/runs.js";
+import { type LiveSubagent, type WaitingRun, waitingRun } from "../../core/runs.js";
 import type { NewEntry } from "../ledger.js";
 import type { Shell } from "../shell.js";
 import { mostWaiting, runEntry } from "./cause-run.js";
@@ -72,6 +72,7 @@ export async function endSubagent(
   const child = await ledger.read(key);
   if (child !== undefined) await endTask(shell, child, run, status);
   const announcement = runEntry(ids.announcement, toldOf(task, result));
+  const isFull = (waiting: readonly WaitingRun[]) => waiting.filter((one) => one.result).length >= mostWaiting(shell);
   const { record, appended } = await ledger.append(parent.key, ({ uuid, subagents, waiting }) => {
     const live = uuid === parent.uuid ? subagents.find((subagent) => subagent.run === run) : undefined;
     if (live === undefined) return undefined;
@@ -84,13 +85,16 @@ export async function endSubagent(
       ...(code === undefined ? {} : { error: { code } }),
       ...spent(child?.usageTotal),
     };
-    return [end, ...telling(live, status, announcement, tell, waiting.length >= mostWaiting(shell))];
+    return [end, ...telling(live, status, announcement, tell, isFull(waiting))];
   });
   const isThere = record.uuid === parent.uuid;
   const stored = appended.length === 0 && isThere ? await storedEnd(shell, parent.uuid, run) : undefined;
-  // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
-  if (stored !== undefined && stored.id !== ids.end)
-    return { result: stored.status === status ? result : { status: stored.status, ...codeIn(stored) } };
+  if (appended.length === 0 && stored?.id !== ids.end) {
+    // Someone else has ended it, and it is what that says: a parent that waits must not be told otherwise.
+    if (stored !== undefined && stored.status !== status)
+      return { result: { status: stored.status, ...codeIn(stored) } };
+    return { result };
+  }
   events.emit("subagent.ended", { key: parent.key, uuid: parent.uuid, child: key, run, status });
   // Also where an attempt before was told that it failed, and is on disk.
   const isTold = isThere && waitingRun(record, ids.announcement) !== undefined;

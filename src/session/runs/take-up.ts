@@ -21,10 +21,11 @@ export async function tidy(
   record: SessionRecord,
   options: { seldom?: boolean } = {},
 ): Promise<InterruptedTurn[]> {
-  const turns = await settleSubagents(shell, record, options);
+  const [settled] = await Promise.allSettled([settleSubagents(shell, record, options)]);
   const now = await shell.ledger.read(record.key);
   if (now !== undefined) await takeUp(shell, now, options.seldom === true);
-  return turns;
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value;
 }
 
 /** As `tidy`, behind a turn that has come, where there seems to be something. */
