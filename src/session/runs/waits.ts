@@ -4,7 +4,7 @@ import type { SessionKey } from "../../core/key.js";
 export class Waits {
   readonly #targets = new Map<SessionKey, SessionKey[]>();
 
-  /** Waits for an answer of `target`, in a turn of `from`. */
+  /** Waits for `target`, in a turn of `from`. */
   async during<T>(from: SessionKey, target: SessionKey, work: Promise<T>): Promise<T> {
     this.#targets.set(from, [...this.#of(from), target]);
     try {

@@ -112,7 +112,7 @@ function modelOf(shell: Shell, { key }: ToolUser, name: string | undefined): str
 // Whoever does not wait any more gets no result, so it is not worked for either.
 async function resultOf(
   shell: Shell,
-  { key }: ToolUser,
+  { key, turn }: ToolUser,
   subagent: SubagentRun,
   signal: AbortSignal,
 ): Promise<JsonObject> {
@@ -123,7 +123,8 @@ async function resultOf(
     return subagent.ended;
   };
   const self = shell.runs.live(key);
-  const { status, text, code } = await (self === undefined ? waiting() : self.whileWaiting(waiting()));
+  const result = turn === undefined ? waiting() : shell.runs.waits.during(key, subagent.key, waiting());
+  const { status, text, code } = await (self === undefined ? result : self.whileWaiting(result));
   return {
     status,
     ...(text === undefined ? {} : { result: text }),

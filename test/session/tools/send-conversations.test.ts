@@ -235,3 +235,42 @@ for (const between of [[], ["agent:main:telegram:dm:cat"]])
     await quiet(manager);
     await manager.close();
   });
+
+test("G19 nor does a sub-agent wait for who waits for the session that waits for it", async () => {
+  const sends = (key: string) => calls("sessions_send", { sessionKey: key, message: "question", timeoutSeconds: 3600 });
+  const bobWaits = deferred();
+  let told = "";
+  const { manager } = stage(
+    {
+      [CHILD]: async (_request, [answer]) => {
+        if (answer !== undefined) {
+          told = JSON.stringify(answer);
+          return "done";
+        }
+        await bobWaits.promise;
+        return sends(BOB);
+      },
+      [BOB]: (request, [answer]) => {
+        if (lastText(request).includes("question")) return "answer of bob";
+        return answer === undefined ? sends(ANN) : "bob is told";
+      },
+      [ANN]: (request, [answer]) => {
+        if (lastText(request).includes("question")) return "answer of ann";
+        return answer === undefined ? calls("sessions_spawn", { task: "ask bob" }) : "ann is told";
+      },
+    },
+    { storage: new MemoryStorage(), config: OPEN },
+  );
+  const { dm } = builders();
+  await manager.open(asKey(BOB));
+  const running = new Promise((resolve) => manager.on("subagent.spawned", resolve));
+  const ann = manager.handle(dm("ann", "go"));
+  await running;
+  const bob = manager.handle(dm("bob", "go"));
+  await vi.waitFor(async () => expect((await manager.get(ANN))?.waiting).toHaveLength(1), { timeout: 10_000 });
+  bobWaits.resolve();
+  expect(await Promise.all([ann, bob])).toMatchObject([{ text: "ann is told" }, { text: "bob is told" }]);
+  expect(told).toContain('"status":"accepted"');
+  await quiet(manager);
+  await manager.close();
+});
