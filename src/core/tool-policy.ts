@@ -1,5 +1,6 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
+import { ALL_SESSION_TOOLS } from "./tools-config.js";
 import { matches } from "./visibility.js";
 
 /**
@@ -12,8 +13,6 @@ export function mayBegin({ agents, session }: SessionsConfig, key: SessionKey): 
   return parsed.kind === "dm" || (parsed.kind === "main" && parsed.mainKey === session.mainKey);
 }
 
-const ALL = "group:sessions";
-
 /**
  * The setting by which a session is not given a tool, or `undefined`. `lineage`: the session and those above it; what one of them is
  * denied, the sub-agents below it are denied too.
@@ -23,7 +22,8 @@ export function denialOf(
   tool: string,
   lineage: readonly SessionKey[],
 ): string | undefined {
-  const isNamed = (deny: readonly string[] = []) => deny.some((name) => name === ALL || matches(tool, name));
+  const isNamed = (deny: readonly string[] = []) =>
+    deny.some((name) => name === ALL_SESSION_TOOLS || matches(tool, name));
   if (isNamed(tools.deny)) return `tools.deny names "${tool}"`;
   const ids = lineage.map((key) => parseSessionKey(key).agentId);
   const denying = agents.list.find(({ id, tools: own }) => ids.includes(id) && isNamed(own?.deny));

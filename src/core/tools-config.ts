@@ -78,7 +78,11 @@ const SESSION_TOOLS = [
 ] as const;
 
 // Two edits make other tools' names of them.
-const nearly = (name: string) => closestWord(name, SESSION_TOOLS, 1);
+const nearly = (name: string) =>
+  name.includes("*") ? undefined : closestWord(name, [...SESSION_TOOLS, ALL_SESSION_TOOLS], 1);
+
+/** Names all of them. */
+export const ALL_SESSION_TOOLS = "group:sessions";
 
 // Names of others' tools stand here too; one that is nearly one of ours denies nothing.
 const toolNames = z.array(

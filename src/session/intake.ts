@@ -25,10 +25,7 @@ export async function takeIn(shell: Shell, arrival: Arrival, slot: Slot): Promis
   const held = shell.runs.live(arrival.key)?.claim;
   const claim = signal.aborted ? undefined : (held ?? (await claimOrAbort(shell, arrival, signal)));
   if (claim === undefined) {
-    // Another session's has been accepted, and is still there for the next process, as if this one had been killed: unless it had been
-    // stopped before.
-    const isStopped = slot.endedBy === "stop" || arrival.signal?.aborted === true;
-    if (!isStopped && slot.endedBy === "close" && arrival.line.provenance !== undefined) return gone(arrival);
+    if (await isLeftToOthers(shell, arrival, slot)) return gone(arrival);
     // Stopped while it waited: it is kept, and ends without the model being called.
     return abandon(shell, arrival, slot);
   }
@@ -65,6 +62,14 @@ async function tellOutdated(shell: Shell, arrival: Arrival, slot: Slot): Promise
     seenBefore(record, arrival) === undefined ? [userEntry(arrival, slot, record)] : undefined,
   );
   return { status: "silent", key };
+}
+
+// Another session's message has been accepted, and is still there for the next process, as if this one had been killed: unless it was
+// stopped, be it by a command that is carried out just now.
+async function isLeftToOthers(shell: Shell, { key, line, signal }: Arrival, slot: Slot): Promise<boolean> {
+  if (line.provenance === undefined || !shell.queue.closing.aborted) return false;
+  await shell.queue.commandsOver(key);
+  return slot.endedBy === "close" && signal?.aborted !== true;
 }
 
 function gone({ key }: Arrival): TurnOutcome {

@@ -48,6 +48,7 @@ export interface ToolDefinition<S extends z.ZodObject> {
 export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, lifespan?: Lifespan): SessionTool {
   const { name, description, input: schema, hasStatus = false, run } = definition;
   const refuse = ({ status, message }: Refusal): JsonObject => ({ ...(hasStatus ? { status } : {}), error: message });
+  const names = Object.keys(schema.shape).join(", ");
   let inputSchema: JsonObject | undefined;
   return {
     name,
@@ -60,15 +61,10 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
     async execute(input, options = {}) {
       if (lifespan?.isOver || options.signal?.aborted)
         return refuse(new Refusal("error", "The turn of this tool is over; nothing was done."));
-      const result = parsed(schema, input);
-      if (result === undefined) return refuse(new Refusal("error", "The input could not be read; nothing was done."));
-      if (!result.success) {
-        const names = Object.keys(schema.shape).join(", ");
-        const issues = cutText(describeIssues(result.error), MOST_CHARACTERS, false);
-        return refuse(new Refusal("error", `${issues}. ${name} takes ${names}.`));
-      }
+      const fitting = parsed(schema, input);
+      if ("problem" in fitting) return refuse(new Refusal("error", `${fitting.problem}. ${name} takes ${names}.`));
       try {
-        return await run(result.data, anySignal(lifespan?.signal, options.signal));
+        return await run(fitting.data, anySignal(lifespan?.signal, options.signal));
       } catch (error) {
         if (error instanceof Refusal) return refuse(error);
         throw error;
@@ -77,19 +73,22 @@ export function makeTool<S extends z.ZodObject>(definition: ToolDefinition<S>, l
   };
 }
 
-// What reads as an object may run code of somebody's, whose fault says nothing to a model.
-function parsed<S extends z.ZodObject>(schema: S, input: unknown): z.ZodSafeParseResult<z.infer<S>> | undefined {
+function parsed<S extends z.ZodObject>(schema: S, input: unknown): { data: z.infer<S> } | { problem: string } {
   try {
-    return schema.safeParse(withoutNulls(input));
+    const { success, data, error } = schema.safeParse(withoutNulls(input));
+    return success ? { data } : { problem: cutText(describeIssues(error), MOST_CHARACTERS, false) };
   } catch {
-    return undefined;
+    // What looks like an object may run code of somebody's, whose fault says nothing to a model.
+    return { problem: "The input could not be read" };
   }
 }
 
 // Some frameworks hand on a call without arguments as nothing at all, and what was left out as `null`.
 function withoutNulls(input: unknown): unknown {
   if (input === undefined || input === null) return {};
-  if (typeof input !== "object" || Object.prototype.toString.call(input) !== "[object Object]") return input;
+  if (typeof input !== "object" || Array.isArray(input)) return input;
+  // A Map has no fields, and would pass for an input that leaves everything out.
+  if (Object.prototype.toString.call(input) !== "[object Object]") return null;
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 

@@ -5,7 +5,7 @@ import { ClosedError, QueueFullError } from "../errors.js";
 export interface Slot {
   /** Aborts when the session's turns are stopped, or the manager closes. */
   readonly signal: AbortSignal;
-  /** What aborted it first. */
+  /** What aborted it; a stop also where the manager was closing already. */
   readonly endedBy: "stop" | "close" | undefined;
   /** A clear that came after this message was carried out before the message was begun: it belongs to what was cleared. */
   readonly cleared: boolean;
@@ -109,6 +109,11 @@ export class TurnQueue {
     return line !== undefined && (line.running !== undefined || line.waiting.length > 0);
   }
 
+  /** Resolves when the commands given so far are carried out. */
+  async commandsOver(key: SessionKey): Promise<void> {
+    await this.#lines.get(key)?.commands;
+  }
+
   /** Resolves when those in line now are done. */
   async idle(key: SessionKey): Promise<void> {
     await this.#lines.get(key)?.tail;
@@ -169,7 +174,7 @@ function newPlace(asksForAnswer: boolean): Place {
     signal: stop.signal,
     endedBy: undefined,
     abort: (by) => {
-      place.endedBy ??= by;
+      if (place.endedBy !== "stop") place.endedBy = by;
       stop.abort();
     },
     cleared: false,

@@ -32,6 +32,22 @@ test("what is accepted waits until its message is there, or it was ended before"
   expect(project(fresh, [run, { type: "turn", id: "t", timestamp, of: "r1", status: "aborted" }]).waiting).toEqual([]);
 });
 
+test("G20 of what waits, it is known what tells of a sub-agent", () => {
+  const result: TranscriptEntry = {
+    ...{ type: "run", id: "r2", timestamp, content: "done" },
+    provenance: { ...provenance, kind: "sub-agent", from: CHILD, run: "r2", status: "completed" },
+  };
+  const task: TranscriptEntry = {
+    ...{ type: "run", id: "r3", timestamp, content: "work" },
+    provenance: { ...provenance, kind: "task", run: "r3" },
+  };
+  expect(project(fresh, [run, result, task]).waiting).toEqual([
+    { run: "r1" },
+    { run: "r2", result: true },
+    { run: "r3" },
+  ]);
+});
+
 test("what was accepted still waits after a clear, and belongs to what was cleared", () => {
   const cleared = project(fresh, [run, { type: "clear", id: "c", timestamp }]);
   expect(cleared.waiting).toEqual([{ run: "r1", cleared: true }]);

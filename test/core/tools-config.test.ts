@@ -40,6 +40,9 @@ describe("a setting that would do nothing is refused, and told where it belongs"
     ["sessions_status", "session_status"],
     ["session_history", "sessions_history"],
     ["sesions_spawn", "sessions_spawn"],
+    ["sessions_end", "sessions_send"],
+    ["group:session", "group:sessions"],
+    ["group:Sessions", "group:sessions"],
   ])("to deny %s denies no tool: it is %s", (name, meant) => {
     for (const config of [forAll({ deny: [name] }), forOne({ deny: [name] })]) {
       const error = refusal(config);
@@ -48,8 +51,13 @@ describe("a setting that would do nothing is refused, and told where it belongs"
     }
   });
 
-  test("to deny ours by their names, and others' by theirs, is taken", () => {
-    const deny = ["sessions_send", "sessions_spawn", "session_status", "bash", "browser", "send_mail"];
+  test.each([
+    ["ours by their names", ["sessions_send", "sessions_spawn", "session_status"]],
+    ["others' by theirs", ["bash", "browser", "send_mail"]],
+    ["others' whose names are two edits from ours", ["sessions_read", "session_state", "sessions_post"]],
+    ["a pattern that is nearly a name", ["sessions_list*", "*sessions_send", "session_statu*", "session*_send"]],
+    ["what a pattern or a group names", ["*", "sessions_*", "session*", "*_send", "group:sessions", "group:fs"]],
+  ])("to deny %s is taken", (_what, deny) => {
     expect(parseConfig(forAll({ deny })).tools.deny).toEqual(deny);
     expect(parseConfig(forOne({ deny })).agents.list[0]?.tools?.deny).toEqual(deny);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Claim } from "../../src/index.js";
+import { type Claim, Claims } from "../../src/index.js";
 import { builders } from "../../src/testing.js";
 import { append, appending, collect, dm, say } from "./sessions.js";
 import { storageKinds } from "./storage-kinds.js";
@@ -150,5 +150,59 @@ describe.each(storageKinds)("$name", ({ place }) => {
     const write = storage.update(alice, appending(alice, [builders().user("x")]), { claim });
     await expect(write).rejects.toMatchObject({ code: "CLAIM_LOST" });
     expect(await storage.read(alice)).toEqual(record);
+  });
+});
+
+describe("a claim whose hold cannot be let go at once", () => {
+  /** Claims against others, of which nobody can be let in until a second attempt. */
+  function stubborn() {
+    let tokens = 0;
+    const claims = new Claims(() => `token ${++tokens}`);
+    const asked: string[] = [];
+    const fault = new Error("EIO");
+    const acquire = (fails: boolean) =>
+      claims.acquire(alice, undefined, async (token) => ({
+        isHeld: () => true,
+        lost: new AbortController().signal,
+        release: async () => {
+          asked.push(token);
+          if (fails && asked.length === 1) throw fault;
+        },
+      }));
+    return { claims, acquire, asked, fault };
+  }
+
+  test("S18 is asked for again by a second release, and lets those in this process in one by one", async () => {
+    const { claims, acquire, asked, fault } = stubborn();
+    const first = await acquire(true);
+    const second = acquire(false);
+    const third = acquire(false);
+    expect(await settled(second)).toBe(false);
+    await expect(first.release()).rejects.toBe(fault);
+    const held = await second;
+    expect(claims.holds(held, alice)).toBe(true);
+    expect(claims.holds(first, alice)).toBe(false);
+    await first.release();
+    expect(asked).toEqual([first.token, first.token]);
+    // The next has been let in by the first attempt, and not once more by the second.
+    expect(await settled(third)).toBe(false);
+    expect(claims.holds(held, alice)).toBe(true);
+    await Promise.all([first.release(), first.release()]);
+    expect(asked).toHaveLength(2);
+    expect(await settled(third)).toBe(false);
+    await held.release();
+    await (await third).release();
+    expect(asked).toHaveLength(4);
+    await (await acquire(false)).release();
+  });
+
+  test("S18 tells all who let go of it at once of the fault, and asks once", async () => {
+    const { acquire, asked, fault } = stubborn();
+    const claim = await acquire(true);
+    const releases = await Promise.allSettled([claim.release(), claim.release(), claim.release()]);
+    expect(releases).toEqual(releases.map(() => ({ status: "rejected", reason: fault })));
+    expect(asked).toHaveLength(1);
+    await Promise.all([claim.release(), claim[Symbol.asyncDispose]()]);
+    expect(asked).toHaveLength(2);
   });
 });

@@ -85,7 +85,8 @@ async function noteInParent(shell: Shell, order: SpawnOrder, spawned: SpawnedSub
   const decide = ({ key, uuid, ancestors, subagents, toDelete }: SessionRecord): NewEntry[] => {
     if (uuid !== parent.uuid) throw new Refusal("error", "This session was removed; nothing was spawned.");
     if (signal.aborted) throw new Refusal("error", "This turn was stopped; nothing was spawned.");
-    if (cleanup !== undefined && toDelete.length >= MOST_TO_DELETE)
+    const undeleted = toDelete.length + subagents.filter((live) => live.cleanup !== undefined).length;
+    if (cleanup !== undefined && undeleted >= MOST_TO_DELETE)
       throw new Refusal(
         "error",
         "Too many ended sub-agents could not be deleted; nothing was spawned. Use cleanup keep.",

@@ -1,15 +1,18 @@
 import { expect, test } from "vitest";
-import type { SessionManager } from "../../../src/index.js";
+import { JsonlStorage, type SessionManager, type SessionStorage } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
 import { all, deferred, tempDir } from "../store-dir.js";
-import { OPEN, stage, tool } from "./cast.js";
+import { lastText, OPEN, type Part, stage, tool } from "./cast.js";
 import { quiet } from "./family.js";
 
 const MAIN = "agent:main:main";
 const CODER = "agent:coder:main";
 
-const send = (manager: SessionManager, message: string) =>
-  tool(manager, MAIN, "sessions_send").execute({ sessionKey: CODER, message, timeoutSeconds: 0 });
+const CHILD = "agent:main:subagent:";
+
+const never = () => new Promise<never>(() => {});
+const send = (manager: SessionManager, message: string, sessionKey = CODER) =>
+  tool(manager, MAIN, "sessions_send").execute({ sessionKey, message, timeoutSeconds: 0 });
 const statusOf = (manager: SessionManager, runId: unknown) =>
   tool(manager, MAIN, "session_status").execute({ sessionKey: CODER, runId });
 
@@ -22,7 +25,7 @@ for (const how of ["recover()", "the next message"] as const)
       {
         [CODER]: () => {
           busy.resolve();
-          return new Promise<never>(() => {});
+          return never();
         },
       },
       { dir, config },
@@ -54,3 +57,125 @@ for (const how of ["recover()", "the next message"] as const)
       .map(({ content }) => content);
     expect(said.filter((content) => content !== "hello")).toEqual(["begun", "first", "second"]);
   });
+
+/** A storage in a directory that holds back what is written into one session, from when the test says so. */
+function holdable(dir: string) {
+  const inner = new JsonlStorage({ dir });
+  const reached = deferred();
+  const released = deferred();
+  let held: string | undefined;
+  const storage: SessionStorage = {
+    read: (key) => inner.read(key),
+    update: async (key, ...rest) => {
+      if (key === held) {
+        reached.resolve();
+        await released.promise;
+      }
+      return inner.update(key, ...rest);
+    },
+    claim: (...args) => inner.claim(...args),
+    delete: (key) => inner.delete(key),
+    list: (query) => inner.list(query),
+    entries: (uuid, range) => inner.entries(uuid, range),
+    close: () => inner.close(),
+  };
+  return {
+    storage,
+    hold: (key: string) => {
+      held = key;
+    },
+    /** Resolves when a write has come that is held back. */
+    reached: reached.promise,
+    release: () => released.resolve(),
+  };
+}
+
+for (const how of ["/stop", "killSubagent"] as const)
+  test(`G19 G20 what waited behind a turn and was stopped by ${how} before a close is not run by recover(), nor at its session's next use`, async () => {
+    const dir = tempDir();
+    const { storage, hold, reached, release } = holdable(dir);
+    const config = { ...OPEN, session: { dmScope: "main" as const } };
+    // Its turn has not come when the manager closes: the one before it has been stopped, and is still being noted down.
+    const begun = deferred();
+    const works: Part = ({ key, signal }) => {
+      begun.resolve();
+      signal.addEventListener("abort", () => hold(key));
+      return never();
+    };
+    const { manager: closing } = stage({ [CODER]: works, [CHILD]: works }, { storage, config });
+    const { dm } = builders();
+    let key = CODER;
+    if (how === "/stop") await send(closing, "begun");
+    else {
+      const made = await tool(closing, MAIN, "sessions_spawn").execute({ task: "work", mode: "start" });
+      key = String(made.childSessionKey);
+    }
+    await begun.promise;
+    const { status, runId } = await send(closing, "dangerous", key);
+    expect(status).toBe("accepted");
+    const stopping =
+      how === "/stop" ? closing.handle(dm("1", "/stop", { agentId: "coder" })) : closing.killSubagent(key);
+    await reached;
+    const closed = closing.close();
+    release();
+    await Promise.allSettled([stopping]);
+    await closed;
+
+    const { manager, provider } = stage({ "agent:": () => "done" }, { dir, config });
+    await using _ = manager;
+    await manager.recover();
+    await quiet(manager);
+    expect(provider.requests.map(lastText)).toEqual([]);
+    expect(await manager.run(key, String(runId))).toEqual({ status: "error", code: "ABORTED" });
+    if (how === "/stop") await manager.handle(dm("1", "hello", { agentId: "coder" }));
+    else await send(manager, "hello", key);
+    await quiet(manager);
+    expect(provider.requests.map((request) => [request.key, lastText(request).includes("hello")])).toEqual([
+      [key, true],
+    ]);
+    const said = (await all(manager.history(key))).filter(({ content }) => content === "dangerous");
+    expect(said).toHaveLength(1);
+  });
+
+test("G19 what waits is not run after a close when a /stop that came before the close was answered", async () => {
+  const dir = tempDir();
+  const inner = new JsonlStorage({ dir });
+  const [reached, released, begun] = [deferred(), deferred(), deferred()];
+  let isHeld = false;
+  const storage: SessionStorage = {
+    read: (key) => inner.read(key),
+    update: async (key, ...rest) => {
+      if (isHeld && key === CODER) {
+        reached.resolve();
+        await released.promise;
+      }
+      return inner.update(key, ...rest);
+    },
+    claim: (...args) => inner.claim(...args),
+    delete: (key) => inner.delete(key),
+    list: (query) => inner.list(query),
+    entries: (uuid, range) => inner.entries(uuid, range),
+    close: () => inner.close(),
+  };
+  const config = { ...OPEN, session: { dmScope: "main" as const } };
+  const works = () => {
+    begun.resolve();
+    return never();
+  };
+  const { manager: closing } = stage({ [CODER]: works }, { storage, config });
+  await send(closing, "begun");
+  await begun.promise;
+  await send(closing, "dangerous");
+  isHeld = true;
+  const stopping = closing.handle(builders().dm("1", "/stop", { agentId: "coder" }));
+  await reached.promise;
+  const closed = closing.close();
+  released.resolve();
+  expect(await stopping).toMatchObject({ status: "command", text: "Stopped." });
+  await closed;
+  const { manager, provider } = stage({ [CODER]: () => "done" }, { dir, config });
+  await using _ = manager;
+  await manager.recover();
+  await quiet(manager);
+  expect(provider.requests.map(lastText)).toEqual([]);
+});

@@ -1,8 +1,16 @@
 import { expect, test, vi } from "vitest";
-import { JsonlStorage, type SessionManager, type SessionStorage } from "../../../src/index.js";
+import {
+  JsonlStorage,
+  MemoryStorage,
+  type RecoveryError,
+  type SessionManager,
+  type SessionStorage,
+} from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
 import { all, deferred, linesOf, mortalStorage, tempDir } from "../store-dir.js";
 import { asKey, stage, tool } from "./cast.js";
+import { quiet } from "./family.js";
+import { populated } from "./populate.js";
 import { pause, TroubledStorage } from "./troubled-storage.js";
 
 const ANN = "agent:main:telegram:dm:ann";
@@ -127,4 +135,100 @@ test("G20 a sub-agent that is killed from elsewhere while its process lives is d
   const lines = await linesOf(manager, dir, asKey(ANN));
   expect(lines.filter(({ type }) => type === "spawn-deleted")).toMatchObject([{ child }]);
   expect(await manager.subagents(ANN)).toMatchObject([{ key: child, status: "killed" }]);
+});
+
+/** A storage in memory that deletes nothing, and notes how many sub-agents of Ann's are to be deleted. */
+class Undeletable extends MemoryStorage {
+  mostToDelete = 0;
+
+  override async update(...args: Parameters<MemoryStorage["update"]>) {
+    const record = await super.update(...args);
+    if (record?.key === ANN) this.mostToDelete = Math.max(this.mostToDelete, record.toDelete.length);
+    return record;
+  }
+
+  override async delete(): Promise<boolean> {
+    throw new Error("EBUSY");
+  }
+}
+
+for (const how of ["recover()", "the next message"] as const)
+  test(`G19 G20 a sub-agent whose session cannot be deleted keeps nothing that waits for its parent from being run after ${how}`, async () => {
+    const { user } = builders();
+    const timestamp = "2026-03-18T10:00:00.000Z";
+    const child = asKey(`${CHILD}1`);
+    const provenance = {
+      kind: "inter-session" as const,
+      from: asKey("agent:main:main"),
+      hops: 1,
+      chain: [],
+      run: "r1",
+    };
+    const entries = [
+      user("hi"),
+      {
+        type: "spawn" as const,
+        id: "s1",
+        timestamp,
+        child,
+        run: "c1",
+        mode: "start" as const,
+        cleanup: "delete" as const,
+      },
+      { type: "spawn-end" as const, id: "s2", timestamp, child, run: "c1", status: "completed" as const },
+      { type: "run" as const, id: "r1", timestamp, content: "important", provenance },
+    ];
+    const inhabitants = [
+      { key: ANN, entries },
+      { key: child, ancestors: [ANN] },
+    ];
+    const storage = await populated(inhabitants, new Undeletable());
+    const { manager } = stage({ [ANN]: () => "answered" }, { storage });
+    await using _ = manager;
+    expect(await manager.run(ANN, "r1")).toEqual({ status: "waiting" });
+    if (how === "recover()") {
+      const error = (await manager.recover().catch((thrown: unknown) => thrown)) as RecoveryError;
+      expect(error).toMatchObject({ code: "RECOVERY", failures: [{ key: ANN, error: { message: "EBUSY" } }] });
+    } else expect(await manager.handle(builders().dm("ann", "hello"))).toMatchObject({ status: "replied" });
+    await pause();
+    expect(await manager.run(ANN, "r1")).toEqual({ status: "ok", reply: "answered" });
+    expect(await manager.get(ANN)).toMatchObject({ waiting: [], toDelete: [{ key: child }] });
+  });
+
+test("G16 G20 where no sub-agent can be deleted, a record names a hundred to delete, and no more are spawned but to be kept", async () => {
+  const storage = new Undeletable();
+  const { manager, provider } = stage({ [CHILD]: () => "done" }, { storage });
+  await using _ = manager;
+  const spawnOne = (cleanup: "delete" | "keep") =>
+    tool(manager, ANN, "sessions_spawn").execute({ task: "work", mode: "run", cleanup });
+  for (let made = 0; made < 100; made += 1) expect(await spawnOne("delete")).toMatchObject({ status: "completed" });
+  for (let more = 0; more < 3; more += 1) {
+    const refused = await spawnOne("delete");
+    expect(refused).toEqual({ status: "error", error: expect.stringContaining("keep") });
+    expect(await spawnOne("keep")).toMatchObject({ status: "completed" });
+  }
+  await pause();
+  expect(storage.mostToDelete).toBe(100);
+  expect(await manager.subagents(ANN)).toHaveLength(103);
+  expect(provider.requests).toHaveLength(103);
+});
+
+test("G16 G20 sub-agents that are alive at once count among the hundred to delete", async () => {
+  const storage = new Undeletable();
+  const done = deferred<string>();
+  let isHeld = false;
+  const config = { agents: { defaults: { subagents: { maxChildrenPerAgent: 100, maxConcurrent: 100 } } } };
+  const { manager } = stage(
+    { [CHILD]: () => (isHeld ? done.promise : "done"), [ANN]: () => "noted" },
+    { storage, config },
+  );
+  await using _ = manager;
+  const spawn = (mode: "run" | "start") =>
+    tool(manager, ANN, "sessions_spawn").execute({ task: "work", mode, cleanup: "delete" });
+  for (let made = 0; made < 98; made += 1) await spawn("run");
+  isHeld = true;
+  for (let made = 0; made < 5; made += 1) await spawn("start");
+  done.resolve("done");
+  await quiet(manager);
+  expect((await manager.get(ANN))?.toDelete.length).toBeLessThanOrEqual(100);
 });

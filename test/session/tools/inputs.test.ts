@@ -92,6 +92,60 @@ describe("G18 whatever a model puts into a tool is answered", () => {
       });
   });
 
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  };
+  const throwing = () => {
+    throw new Error("not to be read");
+  };
+  // What a tool needs; the others need nothing.
+  const REQUIRED: Record<string, object> = {
+    sessions_history: { sessionKey: CHILD },
+    sessions_send: { sessionKey: CHILD, message: "hi" },
+    sessions_spawn: { task: "work" },
+  };
+  async function answersTo(inputOf: (fields: object) => unknown): Promise<[string, JsonObject][]> {
+    const { manager, provider } = stage({ "agent:": () => "done" }, { storage: await store(), config: {} });
+    await using _ = manager;
+    const before = await keysOf(manager);
+    const answers: [string, JsonObject][] = [];
+    for (const { name, execute } of sessionTools(manager, DM))
+      answers.push([name, await execute(inputOf(REQUIRED[name] ?? {}))]);
+    expect(await keysOf(manager)).toEqual(before);
+    expect(provider.requests).toEqual([]);
+    return answers;
+  }
+  const anError = expect.objectContaining({ error: expect.any(String) });
+
+  test.each<[string, (fields: object) => unknown]>([
+    [
+      "an object with a getter that throws",
+      (fields) => Object.defineProperty({ ...fields }, "limit", { enumerable: true, get: throwing }),
+    ],
+    ["a proxy that does not say what it has", (fields) => new Proxy(fields, { ownKeys: throwing })],
+    ["a proxy that does not say what it is", (fields) => new Proxy(fields, { get: throwing })],
+    ["a revoked proxy", revoked],
+    ["an array", (fields) => [fields]],
+    ["a function", () => () => ({})],
+  ])("%s is answered with an error by each tool, and nothing is made", async (_what, inputOf) => {
+    const answers = await answersTo(inputOf);
+    expect(answers).toEqual(ALL_NAMES.map((name) => [name, anError]));
+    for (const name of ["sessions_send", "sessions_spawn"])
+      expect(Object.fromEntries(answers)[name]).toMatchObject({ status: "error" });
+  });
+
+  test.each<[string, (fields: object) => unknown]>([
+    ["a Map", (fields) => new Map(Object.entries(fields))],
+    ["a Set", (fields) => new Set(Object.values(fields))],
+    ["a Date", () => new Date(0)],
+    ["an Error", () => new Error("x")],
+  ])("%s is answered with an error by each tool that needs something, and nothing is made", async (_what, inputOf) => {
+    const answers = (await answersTo(inputOf)).filter(([name]) => name in REQUIRED);
+    expect(answers).toEqual(Object.keys(REQUIRED).map((name) => [name, anError]));
+  });
+
   test.each([2.01, 16.1, 0.0005, 1e-9])(
     "sessions_send waits %d seconds as well as any other time",
     async (timeoutSeconds) => {
@@ -122,4 +176,21 @@ describe("G18 whatever a model puts into a tool is answered", () => {
     }
     expect(await keysOf(manager)).toEqual([]);
   });
+});
+
+test.each<[string, () => unknown]>([
+  ["a Map", () => new Map([["sessionKey", "x"]])],
+  ["a Date", () => new Date(0)],
+  [
+    "a revoked proxy within",
+    () => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return { sessionKey: proxy };
+    },
+  ],
+])("session_status answers %s with an error", async (_what, inputOf) => {
+  const { manager } = stage({}, { storage: await populated([{ key: DM }]) });
+  await using _ = manager;
+  expect(await tool(manager, DM, "session_status").execute(inputOf())).toHaveProperty("error");
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { MemoryStorage } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
 import { deferred } from "../store-dir.js";
-import { lastText, stage } from "./cast.js";
+import { calls, lastText, OPEN, stage, tool } from "./cast.js";
 import { quiet, toldOf } from "./family.js";
 
 const ANN = "agent:main:telegram:dm:ann";
@@ -76,3 +76,49 @@ test.each([
     expect(storage.bytes).toBeLessThan(2_000);
   },
 );
+
+test("G20 a line full of other sessions' messages leaves a result its place: it is answered by a turn of its own, which goes where the spawning turn's answer goes", async () => {
+  const delivered: { route: unknown; text: string }[] = [];
+  const [spawned, found, answer] = [deferred(), deferred<string>(), deferred<string>()];
+  const { manager, provider } = stage(
+    {
+      [ANN]: (request, results) => {
+        const text = lastText(request);
+        if (text.startsWith("[Sub-agent")) return "It has found it.";
+        if (results.length === 0)
+          return text === "go" ? calls("sessions_spawn", { task: "T", mode: "start" }) : "noted";
+        spawned.resolve();
+        return answer.promise;
+      },
+      [CHILD]: () => found.promise,
+    },
+    {
+      storage: new MemoryStorage(),
+      config: { ...OPEN, messages: { queue: { cap: 4 } } },
+      channels: { telegram: { deliver: async ({ route, text }) => void delivered.push({ route, text }) } },
+    },
+  );
+  await using _ = manager;
+  const { dm } = builders();
+  await manager.handle(dm("ann", "hi", { route: "before" }));
+  const turn = manager.handle(dm("ann", "go", { route: "of the spawn" }));
+  await spawned.promise;
+  const send = () =>
+    tool(manager, "agent:main:main", "sessions_send").execute({ sessionKey: ANN, message: "spam", timeoutSeconds: 0 });
+  for (let sent = 0; sent < 2; sent += 1) expect(await send()).toMatchObject({ status: "accepted" });
+  expect(await send()).toHaveProperty("error");
+  const ended = new Promise((resolve) => manager.on("subagent.ended", resolve));
+  found.resolve("FOUND");
+  await ended;
+  expect((await manager.get(ANN))?.waiting).toHaveLength(3);
+  answer.resolve("I have asked for it.");
+  await turn;
+  await quiet(manager);
+  expect(await toldOf(manager, ANN)).toMatchObject([{ content: "FOUND" }]);
+  const own = provider.requests.filter((request) => lastText(request).startsWith("[Sub-agent"));
+  expect(own.map(lastText)).toEqual([expect.stringContaining("> FOUND")]);
+  expect(delivered.filter(({ route }) => route !== "before")).toEqual([
+    { route: "of the spawn", text: "I have asked for it." },
+    { route: "of the spawn", text: "It has found it." },
+  ]);
+});

@@ -79,6 +79,34 @@ describe("a session's tools", () => {
     expect(provider.requests.map(({ tools }) => namesOf(tools))).toEqual([forMain, forCoder]);
   });
 
+  test.each<[string, string[]]>([
+    ["*", []],
+    ["group:sessions", []],
+    ["sessions_*", ["session_status"]],
+    ["session*s*", []],
+    ["*_s*", ["sessions_list", "sessions_history"]],
+    ["session_*", ["sessions_list", "sessions_history", "sessions_send", "sessions_spawn"]],
+    ["group:fs", NAMES],
+    ["other_*", NAMES],
+  ])("are without those that a pattern or a group denies: %s leaves %j", async (denied, left) => {
+    const deny = [denied];
+    const toAll: SessionsConfigInput = { tools: { deny } };
+    const toOne: SessionsConfigInput = { agents: { list: [{ id: "main", tools: { deny } }, { id: "coder" }] } };
+    for (const [config, forCoder] of [
+      [toAll, left],
+      [toOne, NAMES],
+    ] as const) {
+      const { manager, provider } = stage({ "agent:": () => "ok" }, { storage: await populated([]), config });
+      await using _ = manager;
+      expect(namesOf(sessionTools(manager, DM))).toEqual(left);
+      expect(namesOf(sessionTools(manager, CHILD))).toEqual(left);
+      expect(namesOf(sessionTools(manager, "agent:coder:main"))).toEqual(forCoder);
+      await manager.handle(builders().dm("1", "hi"));
+      await manager.handle(builders().dm("1", "hi", { agentId: "coder" }));
+      expect(provider.requests.map(({ tools }) => namesOf(tools))).toEqual([left, forCoder]);
+    }
+  });
+
   test("in a request are those of its session, whoever's message it is", async () => {
     const seen: unknown[] = [];
     const { manager } = stage(
