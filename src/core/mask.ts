@@ -70,18 +70,20 @@ const NAMED: readonly RegExp[] = [
   new RegExp(String.raw`(${WEAK_NAME}${SIGN})(?=\S{0,64}\d)[\w.~+/=-]{16,}`, "gi"),
   // Here a word more must look like one: "the password is wrong".
   new RegExp(String.raw`((?:${NAME}|${WEAK_NAME})\s{1,4}is:?\s{1,4}["'\x60]?)${TELLING}${BARE}`, "gi"),
-  // Where a name stands in quotes, what follows is data: shorter ones count too.
+  // Where a name stands in quotes, what follows is data: shorter ones count too, unless they are dates and places.
   new RegExp(
-    String.raw`(["']${WEAK_NAME}\\{0,7}["']\s{0,4}:\s{0,4}\\{0,7}["'])(?=[^\s"'\\]{0,64}\d)[^\s"'\\]{8,}`,
+    String.raw`(["']${WEAK_NAME}\\{0,7}["']\s{0,4}:\s{0,4}\\{0,7}["'])(?!arn:|https?:)(?=[^\s"'\\]{0,64}\d)(?=[^\s"'\\]{0,64}[a-z])[^\s"'\\]{8,}`,
     "gi",
   ),
-  // Of several words.
+  // Of several words, and no further than those.
   new RegExp(
-    String.raw`((?:pass|seed|recovery|mnemonic)[ -]?phrase${SIGN})${NO_SECRET}(?=\S{2,40}[ -]\S)[^\r\n"'\x60\\]+`,
+    `((?:pass|seed|recovery|mnemonic)[ _-]?phrase${SIGN})${NO_SECRET}[a-z'’]{1,24}(?:[ -]{1,3}[a-z'’]{1,24}){2,40}`,
     "gi",
   ),
-  /((?:set-)?cookie["']?\s{0,4}[:=]\s{0,4}["']?)(?=[\w.-]{1,64}=)[^\r\n"'\\]+/gi,
-  /((?<![\w-])(?:-u|--user)\s{1,4}["']?[\w.@-]{1,64}:)[^\s"'\\]{4,}/g,
+  // A header by itself, in which values may be quoted, and one that is a string.
+  /((?<![^\r\n"'])(?:set-)?cookies?\s{0,4}[:=]\s{0,4})(?=[\w.-]{1,64}=)(?:"[^"\r\n]*"|[^\r\n"'\\])+/gi,
+  /((?:set-)?cookies?\\{0,7}["']\s{0,4}[:=]\s{0,4}\[?\s{0,4}\\{0,7}["'])(?=[\w.-]{1,64}=)[^\r\n"'\\]+/gi,
+  /(\b(?:curl|wget|https?)\s[^\r\n]{0,200}?(?:-u|--user)[\s=]{0,4}["']?[\w.@-]{1,64}:)(?:(?<=["'][\w.@-]{1,64}:)[^\r\n"']{4,}|["']?[^\s"'\\]{4,})/g,
   new RegExp(String.raw`(--(?:[a-z]{1,20}-){0,3}(?:${NAME}|${WEAK_NAME})\s{1,4})(?!-)${TELLING}${BARE}`, "gi"),
   /(authorization["']?\s{0,4}[:=]\s{0,4}["']?(?:[a-z][a-z0-9-]{1,20}\s{1,4})?)(?=\S{0,256}\d)[^\s"',;]{8,}/gi,
 ];

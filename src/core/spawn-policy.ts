@@ -1,6 +1,7 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
-import { isSandboxed, matches, type SessionRef } from "./visibility.js";
+import { matches } from "./pattern.js";
+import { isSandboxed, type SessionRef } from "./visibility.js";
 
 /** A sub-agent that a session wants to spawn. */
 export interface SpawnWish {

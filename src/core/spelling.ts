@@ -1,9 +1,9 @@
-/** The allowed word that `word` most likely was meant to be, or `undefined` when none is within `most` edits. */
-export function closestWord(word: string, allowed: Iterable<string>, most = 2): string | undefined {
+/** The allowed word that `word` most likely was meant to be, or `undefined` when none is within two edits. */
+export function closestWord(word: string, allowed: Iterable<string>): string | undefined {
   let best: { word: string; edits: number } | undefined;
   for (const candidate of allowed) {
     const edits = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (edits <= most && edits < candidate.length / 2 && (best === undefined || edits < best.edits))
+    if (edits <= 2 && edits < candidate.length / 2 && (best === undefined || edits < best.edits))
       best = { word: candidate, edits };
   }
   return best?.word;

@@ -1,7 +1,7 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
+import { matches } from "./pattern.js";
 import { ALL_SESSION_TOOLS } from "./tools-config.js";
-import { matches } from "./visibility.js";
 
 /**
  * Whether a session that does not exist may begin with a message of another session: a person's conversation, or the main one of an

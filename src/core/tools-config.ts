@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { section } from "./config-section.js";
 import { isAgentId } from "./key.js";
+import { matches } from "./pattern.js";
 import { closestWord } from "./spelling.js";
 import { modelName } from "./state.js";
 
@@ -77,9 +78,11 @@ const SESSION_TOOLS = [
   "sessions_spawn",
 ] as const;
 
-// Two edits make other tools' names of them.
-const nearly = (name: string) =>
-  name.includes("*") ? undefined : closestWord(name, [...SESSION_TOOLS, ALL_SESSION_TOOLS], 1);
+const meantBy = (name: string) => closestWord(name, [...SESSION_TOOLS, ALL_SESSION_TOOLS]);
+
+// A pattern, or a list in one text, that is about session tools and names none.
+const isEmptyPattern = (name: string) =>
+  /^\W*(?:group\W*)?session.*[*,\s]/i.test(name) && !SESSION_TOOLS.some((tool) => matches(tool, name));
 
 /** Names all of them. */
 export const ALL_SESSION_TOOLS = "group:sessions";
@@ -89,8 +92,12 @@ const toolNames = z.array(
   z
     .string()
     .min(1)
-    .refine((name) => [name, undefined].includes(nearly(name)), {
-      error: ({ input }) => `${JSON.stringify(input)} is no tool; did you mean "${nearly(String(input))}"?`,
+    .refine((name) => name.includes("*") || [name, undefined].includes(meantBy(name)), {
+      error: ({ input }) => `${JSON.stringify(input)} is no tool; did you mean "${meantBy(String(input))}"?`,
+    })
+    .refine((name) => !isEmptyPattern(name), {
+      error: ({ input }) =>
+        `${JSON.stringify(input)} is the name of no tool; session tools are ${SESSION_TOOLS.join(", ")}`,
     }),
 );
 const visibility = z.enum(VISIBILITIES);

@@ -1,5 +1,6 @@
 import type { SessionsConfig } from "./config.js";
 import { parseSessionKey, type SessionKey } from "./key.js";
+import { matches } from "./pattern.js";
 import { type AgentToAgent, type SandboxConfig, VISIBILITIES, type Visibility } from "./tools-config.js";
 
 /** A session as far as it matters who may see it. */
@@ -52,21 +53,6 @@ function reach(
   if (!agentToAgent.enabled) return denied("tools.agentToAgent.enabled is false");
   const stranger = [from, to].find((agentId) => !agentToAgent.allow.some((pattern) => matches(agentId, pattern)));
   return stranger === undefined ? { allowed: true } : denied(`tools.agentToAgent.allow does not name "${stranger}"`);
-}
-
-/** Whether an id is meant by a pattern, in which `*` stands for any run of characters. */
-export function matches(agentId: string, pattern: string): boolean {
-  const [first = "", ...rest] = pattern.split("*");
-  if (rest.length === 0) return agentId === pattern;
-  const last = rest.pop() as string;
-  if (!agentId.startsWith(first) || !agentId.endsWith(last)) return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = agentId.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return at <= agentId.length - last.length;
 }
 
 /** The narrower of two visibilities. */

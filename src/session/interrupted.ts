@@ -21,20 +21,15 @@ function interruptedEntries(openTurns: readonly string[]): NewEntry<TurnEntry>[]
   return openTurns.map((of) => ({ type: "turn", of, status: "interrupted" }));
 }
 
-async function reportInterrupted(
-  shell: Shell,
-  record: SessionRecord,
-  turns: readonly string[],
-): Promise<InterruptedTurn[]> {
-  const reports: InterruptedTurn[] = [];
+async function reportsOf(shell: Shell, record: SessionRecord): Promise<InterruptedTurn[]> {
+  const { key, uuid, openTurns } = record;
   // No platform writes to a sub-agent, and the message of its task stands at the very beginning.
-  const isFromPlatform = parseSessionKey(record.key).kind !== "subagent";
-  for (const turn of turns) {
+  const isFromPlatform = parseSessionKey(key).kind !== "subagent";
+  const reports: InterruptedTurn[] = [];
+  for (const turn of openTurns) {
     const [message] = (isFromPlatform ? await shell.ledger.from(record, turn) : undefined) ?? [];
     const messageId = message !== undefined && isMessageEntry(message) ? message.messageId : undefined;
-    const report = { key: record.key, uuid: record.uuid, turn, ...(messageId === undefined ? {} : { messageId }) };
-    shell.events.emit("turn.interrupted", report);
-    reports.push(report);
+    reports.push({ key, uuid, turn, ...(messageId === undefined ? {} : { messageId }) });
   }
   return reports;
 }
@@ -82,8 +77,10 @@ export async function claimOfTheDead(shell: Shell, key: SessionKey): Promise<Cla
 /** Ends those of a record's open turns that are still open. Only who holds the claim may. */
 export async function endInterrupted(shell: Shell, record: SessionRecord, claim: Claim): Promise<InterruptedTurn[]> {
   const { key, uuid } = record;
+  // Read before they are marked: a turn that is marked and not told of would be found by nobody.
+  const reports = await reportsOf(shell, record);
   let open: readonly string[] = [];
-  const settled = await shell.ledger.append(
+  await shell.ledger.append(
     key,
     (current) => {
       open = current.uuid === uuid ? record.openTurns.filter((turn) => current.openTurns.includes(turn)) : [];
@@ -91,5 +88,7 @@ export async function endInterrupted(shell: Shell, record: SessionRecord, claim:
     },
     { claim },
   );
-  return reportInterrupted(shell, settled.record, open);
+  const ended = reports.filter(({ turn }) => open.includes(turn));
+  for (const report of ended) shell.events.emit("turn.interrupted", report);
+  return ended;
 }

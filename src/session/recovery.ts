@@ -45,9 +45,12 @@ export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
     try {
       const [parent] = ancestors;
       const record = await shell.ledger.read(key);
-      if (record === undefined || !isLeftOver(record) || (await isAlive(shell, parent, key))) return;
+      if (record === undefined || !isLeftOver(record)) return;
+      // Where its parent could not be dealt with, its claim alone says whether it runs.
+      const isParentDone = !failures.some((failure) => failure.key === parent);
+      if (isParentDone && (await isAlive(shell, parent, key))) return;
       recovered.push(...(await settleInterrupted(shell, record)));
-      recovered.push(...(await tidy(shell, record)));
+      await tidy(shell, record, { found: recovered });
     } catch (error) {
       // What is wrong with one session must not keep the others.
       failed(key, error);
@@ -78,7 +81,7 @@ async function sideBySide<T>(items: readonly T[], work: (item: T) => Promise<voi
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-// Its parent has been dealt with: one that still lives there runs in another process, or its end could not be stored.
+// Its parent has been dealt with: one that still lives there runs in another process.
 async function isAlive({ ledger }: Shell, parent: SessionKey | undefined, key: SessionKey): Promise<boolean> {
   const record = parent === undefined ? undefined : await ledger.read(parent);
   return record?.subagents.some((subagent) => subagent.key === key) ?? false;

@@ -74,7 +74,7 @@ export class Claims {
       try {
         await hold?.release();
       } catch (error) {
-        // Others are still kept out, so that another call has something to do.
+        // Others may be kept out still, so that another call tries again.
         released = undefined;
         throw error;
       } finally {

@@ -41,6 +41,9 @@ describe("a setting that would do nothing is refused, and told where it belongs"
     ["session_history", "sessions_history"],
     ["sesions_spawn", "sessions_spawn"],
     ["sessions_end", "sessions_send"],
+    ["session-send", "sessions_send"],
+    ["sessionsspawn", "sessions_spawn"],
+    ["session_lists", "sessions_list"],
     ["group:session", "group:sessions"],
     ["group:Sessions", "group:sessions"],
   ])("to deny %s denies no tool: it is %s", (name, meant) => {
@@ -51,10 +54,19 @@ describe("a setting that would do nothing is refused, and told where it belongs"
     }
   });
 
+  test.each(["sessions-*", "sessions.*", "Sessions_*", "sessions_sen?*", "session *", "sessions_send,sessions_spawn"])(
+    "to deny %s denies no tool, and is refused",
+    (name) => {
+      const error = refusal(forAll({ deny: [name] }));
+      expect(error).toBeInstanceOf(InvalidConfigError);
+      expect(error.message).toContain(JSON.stringify(name).slice(1, -1));
+    },
+  );
+
   test.each([
     ["ours by their names", ["sessions_send", "sessions_spawn", "session_status"]],
     ["others' by theirs", ["bash", "browser", "send_mail"]],
-    ["others' whose names are two edits from ours", ["sessions_read", "session_state", "sessions_post"]],
+    ["others' whose names begin as ours", ["sessions_yield", "sessions_search", "session_notes"]],
     ["a pattern that is nearly a name", ["sessions_list*", "*sessions_send", "session_statu*", "session*_send"]],
     ["what a pattern or a group names", ["*", "sessions_*", "session*", "*_send", "group:sessions", "group:fs"]],
   ])("to deny %s is taken", (_what, deny) => {

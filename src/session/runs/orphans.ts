@@ -15,15 +15,15 @@ import { endSubagent, type SubagentResult } from "./subagent-end.js";
  * its end. Deletes those that have ended and were not to be kept. Who runs a sub-agent holds its claim, so one that can be had is nobody's.
  *
  * `seldom`: only those that have not been looked at for a while, since looking at what another process runs takes a second.
- * @returns the turns of sub-agents that were cut off.
+ * `found` gets the turns of sub-agents that were cut off, as soon as each is marked.
  */
 export async function settleSubagents(
   shell: Shell,
   { key, uuid, subagents, toDelete }: SessionRecord,
-  options: { seldom?: boolean } = {},
-): Promise<InterruptedTurn[]> {
+  options: { seldom?: boolean; found?: InterruptedTurn[] } = {},
+): Promise<void> {
   const { runs, clock } = shell;
-  const turns: InterruptedTurn[] = [];
+  const { found = [] } = options;
   const parent = { key, uuid };
   const isDue = (what: string) => runs.isDue(what, clock.now()) || options.seldom !== true;
   const settle = async (subagent: LiveSubagent) => {
@@ -31,7 +31,7 @@ export async function settleSubagents(
     const claim = await claimOfTheDead(shell, subagent.key);
     if (claim === undefined) return;
     try {
-      turns.push(...(await endOrphan(shell, parent, subagent, claim)));
+      await endOrphan(shell, parent, subagent, { claim, found });
     } finally {
       await letGo(shell, subagent.key, claim);
     }
@@ -42,21 +42,21 @@ export async function settleSubagents(
   };
   const settled = await Promise.allSettled([...subagents.map(settle), ...toDelete.map(remove)]);
   for (const one of settled) if (one.status === "rejected") throw one.reason;
-  return turns;
 }
 
 async function endOrphan(
   shell: Shell,
   parent: Pick<SessionRecord, "key" | "uuid">,
   { key, run, mode, label }: LiveSubagent,
-  claim: Claim,
-): Promise<InterruptedTurn[]> {
+  { claim, found }: { claim: Claim; found: InterruptedTurn[] },
+): Promise<void> {
   const child = await shell.ledger.read(key);
-  const below = child === undefined ? [] : await settleSubagents(shell, child);
-  const own = child === undefined ? [] : await endInterrupted(shell, child, claim);
+  if (child !== undefined) {
+    await settleSubagents(shell, child, { found });
+    found.push(...(await endInterrupted(shell, child, claim)));
+  }
   const task = { key, run, parent, mode, label, cause: NO_CAUSE, hops: 0 };
   await endSubagent(shell, task, await resultOf(shell, child, run), { tell: "late" });
-  return [...own, ...below];
 }
 
 // It may have ended, and only its parent not have been told. With sub-agents of its own, nobody can say that it had.

@@ -124,7 +124,7 @@ export class SubagentRun implements LiveRun {
       const heard = new Set<LiveRun>();
       const hear = async (child: LiveRun) => {
         heard.add(child);
-        const [answer] = await Promise.allSettled([child.settled]);
+        const [answer] = await Promise.allSettled([runs.waits.during(this.key, child.key, child.settled)]);
         if (answer.status === "fulfilled" && answer.value?.status === "replied") last = answer.value;
       };
       for (;;) {

@@ -14,18 +14,17 @@ import { LOOK_AGAIN_MS } from "./runs.js";
 /**
  * Deals with what other processes have left in a session. `seldom`: not with what they may still be at themselves, or what has been looked
  * at lately.
- * @returns the turns of sub-agents that were cut off.
+ * `found` gets the turns of sub-agents that were cut off.
  */
 export async function tidy(
   shell: Shell,
   record: SessionRecord,
-  options: { seldom?: boolean } = {},
-): Promise<InterruptedTurn[]> {
+  options: { seldom?: boolean; found?: InterruptedTurn[] } = {},
+): Promise<void> {
   const [settled] = await Promise.allSettled([settleSubagents(shell, record, options)]);
   const now = await shell.ledger.read(record.key);
   if (now !== undefined) await takeUp(shell, now, options.seldom === true);
   if (settled.status === "rejected") throw settled.reason;
-  return settled.value;
 }
 
 /** As `tidy`, behind a turn that has come, where there seems to be something. */

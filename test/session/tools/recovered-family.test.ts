@@ -4,6 +4,7 @@ import {
   JsonlStorage,
   type ListQuery,
   MemoryStorage,
+  type RecoveryError,
   SessionManager,
   type TranscriptEntry,
 } from "../../../src/index.js";
@@ -90,6 +91,53 @@ for (const slow of [OUTER, INNER])
       expect(ends).toContainEqual({ key: parent, child, status: "orphaned" });
     }
     expect(ends).toHaveLength(2);
+  });
+
+/** A storage in which one call fails, as long as it says so. */
+class Failing extends MemoryStorage {
+  fails: { call: "update" | "delete"; key: string } | undefined;
+
+  #check(call: "update" | "delete", key: string): void {
+    if (this.fails?.call === call && this.fails.key === key) throw new Error("EIO");
+  }
+
+  override async update(...args: Parameters<MemoryStorage["update"]>) {
+    this.#check("update", args[0]);
+    return super.update(...args);
+  }
+
+  override async delete(...args: Parameters<MemoryStorage["delete"]>) {
+    this.#check("delete", args[0]);
+    return super.delete(...args);
+  }
+}
+
+for (const [call, key] of [
+  ["update", ANN],
+  ["update", OUTER],
+  ["update", INNER],
+  ["delete", OUTER],
+  ["delete", INNER],
+] as const)
+  test(`G5 no turn is lost to who recovers a family in which the ${call} of ${key} fails`, async () => {
+    const storage = new Failing();
+    await populated(leftAtWork(call === "delete" ? "delete" : undefined), storage);
+    storage.fails = { call, key };
+    await using manager = new SessionManager({ storage });
+    const marked: string[] = [];
+    manager.on("turn.interrupted", (turn) => marked.push(turn.key));
+    const error = (await manager.recover().catch((thrown: unknown) => thrown)) as RecoveryError;
+    expect(error).toMatchObject({ code: "RECOVERY" });
+    const found = error.recovered.map((turn) => turn.key);
+    expect(found).toEqual(marked);
+    // What fails in one of them keeps none of the others.
+    expect(found.sort()).toEqual([INNER, OUTER, ANN].filter((one) => call === "delete" || one !== key).sort());
+    storage.fails = undefined;
+    found.push(...(await manager.recover()).map((turn) => turn.key));
+    expect(found.sort()).toEqual([INNER, OUTER, ANN].sort());
+    expect(marked.sort()).toEqual(found);
+    for (const record of await all(manager.list()))
+      expect(record).toMatchObject({ openTurns: [], subagents: [], waiting: [], toDelete: [] });
   });
 
 /** A storage each of whose steps takes some time, another each time. */

@@ -236,41 +236,58 @@ for (const between of [[], ["agent:main:telegram:dm:cat"]])
     await manager.close();
   });
 
-test("G19 nor does a sub-agent wait for who waits for the session that waits for it", async () => {
-  const sends = (key: string) => calls("sessions_send", { sessionKey: key, message: "question", timeoutSeconds: 3600 });
-  const bobWaits = deferred();
-  let told = "";
-  const { manager } = stage(
-    {
-      [CHILD]: async (_request, [answer]) => {
-        if (answer !== undefined) {
-          told = JSON.stringify(answer);
-          return "done";
-        }
-        await bobWaits.promise;
-        return sends(BOB);
+for (const mode of ["run", "start"] as const)
+  test(`G19 nor does a sub-agent, spawned with mode ${mode}, wait for who waits for the session that waits for it`, async () => {
+    const sends = (key: string) =>
+      calls("sessions_send", { sessionKey: key, message: "question", timeoutSeconds: 3600 });
+    const bobWaits = deferred();
+    let told = "";
+    const { manager } = stage(
+      {
+        [CHILD]: async (request, [answer]) => {
+          // With mode start Ann waits for one that has ended its turn, and lives as long as the one that it has started.
+          if (lastText(request).endsWith("start another"))
+            return answer === undefined ? calls("sessions_spawn", { task: "ask bob", mode: "start" }) : "started";
+          if (answer === undefined && !lastText(request).endsWith("ask bob")) return "noted";
+          if (answer !== undefined) {
+            told = JSON.stringify(answer);
+            return "done";
+          }
+          await bobWaits.promise;
+          return sends(BOB);
+        },
+        [BOB]: (request, [answer]) => {
+          if (lastText(request).includes("question")) return "answer of bob";
+          return answer === undefined ? sends(ANN) : "bob is told";
+        },
+        [ANN]: (request, [answer]) => {
+          if (lastText(request).includes("question")) return "answer of ann";
+          const task = mode === "run" ? "ask bob" : "start another";
+          return answer === undefined ? calls("sessions_spawn", { task }) : "ann is told";
+        },
       },
-      [BOB]: (request, [answer]) => {
-        if (lastText(request).includes("question")) return "answer of bob";
-        return answer === undefined ? sends(ANN) : "bob is told";
+      {
+        storage: new MemoryStorage(),
+        config: { ...OPEN, agents: { defaults: { subagents: { maxSpawnDepth: 2 } } } },
       },
-      [ANN]: (request, [answer]) => {
-        if (lastText(request).includes("question")) return "answer of ann";
-        return answer === undefined ? calls("sessions_spawn", { task: "ask bob" }) : "ann is told";
-      },
-    },
-    { storage: new MemoryStorage(), config: OPEN },
-  );
-  const { dm } = builders();
-  await manager.open(asKey(BOB));
-  const running = new Promise((resolve) => manager.on("subagent.spawned", resolve));
-  const ann = manager.handle(dm("ann", "go"));
-  await running;
-  const bob = manager.handle(dm("bob", "go"));
-  await vi.waitFor(async () => expect((await manager.get(ANN))?.waiting).toHaveLength(1), { timeout: 10_000 });
-  bobWaits.resolve();
-  expect(await Promise.all([ann, bob])).toMatchObject([{ text: "ann is told" }, { text: "bob is told" }]);
-  expect(told).toContain('"status":"accepted"');
-  await quiet(manager);
-  await manager.close();
-});
+    );
+    const { dm } = builders();
+    await manager.open(asKey(BOB));
+    let spawned = 0;
+    const running = new Promise<void>((resolve) => {
+      manager.on("subagent.spawned", () => {
+        spawned += 1;
+        if (spawned === (mode === "run" ? 1 : 2)) resolve();
+      });
+    });
+    const ann = manager.handle(dm("ann", "go"));
+    await running;
+    const bob = manager.handle(dm("bob", "go"));
+    await vi.waitFor(async () => expect((await manager.get(ANN))?.waiting).toHaveLength(1), { timeout: 10_000 });
+    await pause();
+    bobWaits.resolve();
+    expect(await Promise.all([ann, bob])).toMatchObject([{ text: "ann is told" }, { text: "bob is told" }]);
+    expect(told).toContain('"status":"accepted"');
+    await quiet(manager);
+    await manager.close();
+  });
