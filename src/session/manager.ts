@@ -180,6 +180,7 @@ export class SessionManager implements AsyncDisposable {
    * once when the host starts; otherwise each is found when its session is next used. A turn that another living process runs is left
    * alone, which takes a second to see.
    * @throws RecoveryError when that failed for some sessions; it has the turns that were marked.
+   * @throws StorageError when the sessions could not be listed.
    */
   async recover(): Promise<InterruptedTurn[]> {
     this.#assertOpen("recover");

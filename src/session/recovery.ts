@@ -33,7 +33,11 @@ export class RecoveryError extends SessionError {
 // To see that a turn runs in another process takes a second of waiting, in which nothing is done.
 const AT_ONCE = 32;
 
-/** Deals with what processes that died have left in all sessions. @throws RecoveryError */
+/**
+ * Deals with what processes that died have left in all sessions.
+ * @throws RecoveryError when that failed for some.
+ * @throws StorageError when the sessions could not be listed.
+ */
 export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
   const recovered: InterruptedTurn[] = [];
   const failures: RecoveryFailure[] = [];
@@ -69,6 +73,9 @@ export async function recoverAll(shell: Shell): Promise<InterruptedTurn[]> {
       left.filter(({ ancestors }) => ancestors.length === depth),
       recover,
     );
+  const [first] = failures;
+  // A store that could not be looked into at all has a fault of its own, and nothing was marked.
+  if (first !== undefined && left.length === 0) throw first.error;
   if (failures.length > 0) throw new RecoveryError(recovered, failures);
   return recovered;
 }
