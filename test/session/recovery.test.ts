@@ -9,7 +9,7 @@ import {
   type TranscriptEntry,
 } from "../../src/index.js";
 import { builders } from "../../src/testing.js";
-import { deferred, leaveUnanswered, linesOf, mortalStorage, tempDir } from "./store-dir.js";
+import { deferred, leaveUnanswered, linesOf, mortalStorage, replaced, tempDir } from "./store-dir.js";
 import { stage, tool } from "./tools/cast.js";
 import { toldOf } from "./tools/family.js";
 import { populated } from "./tools/populate.js";
@@ -21,18 +21,9 @@ const dmOf = (peer: string) => `agent:main:telegram:dm:${peer}` as SessionKey;
 const never = () => new Promise<never>(() => {});
 
 /** A storage in a directory, of which a test replaces what it watches. */
-function watched(dir: string, replace: (inner: SessionStorage) => Partial<SessionStorage>): SessionStorage {
+function watched(dir: string, own: (inner: SessionStorage) => Partial<SessionStorage>): SessionStorage {
   const inner = new JsonlStorage({ dir });
-  return {
-    read: (key) => inner.read(key),
-    update: (...args) => inner.update(...args),
-    claim: (...args) => inner.claim(...args),
-    delete: (key) => inner.delete(key),
-    list: (query) => inner.list(query),
-    entries: (uuid, range) => inner.entries(uuid, range),
-    close: () => inner.close(),
-    ...replace(inner),
-  };
+  return replaced(inner, own(inner));
 }
 
 test("G5 one session's fault loses no interrupted turn of the others, and the next recover() returns that one's", async () => {

@@ -52,6 +52,20 @@ export async function linesOf(
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+/** A storage some of whose calls are the test's own. */
+export function replaced(inner: SessionStorage, own: Partial<SessionStorage>): SessionStorage {
+  return {
+    read: (key) => inner.read(key),
+    update: (...args) => inner.update(...args),
+    claim: (...args) => inner.claim(...args),
+    delete: (key) => inner.delete(key),
+    list: (query) => inner.list(query),
+    entries: (uuid, range) => inner.entries(uuid, range),
+    close: () => inner.close(),
+    ...own,
+  };
+}
+
 /**
  * The claim of a storage in a process that dies within this one. What a dead process held is free for the others; here this
  * living one holds it, so `die` lets go of it. The rest of the dead one's storage stays as it was.

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { JsonlStorage, type SessionManager, type SessionStorage } from "../../../src/index.js";
+import { JsonlStorage, type SessionManager } from "../../../src/index.js";
 import { builders } from "../../../src/testing.js";
-import { all, deferred, tempDir } from "../store-dir.js";
+import { all, deferred, replaced, tempDir } from "../store-dir.js";
 import { lastText, OPEN, type Part, stage, tool } from "./cast.js";
 import { quiet } from "./family.js";
 
@@ -64,8 +64,7 @@ function holdable(dir: string) {
   const reached = deferred();
   const released = deferred();
   let held: string | undefined;
-  const storage: SessionStorage = {
-    read: (key) => inner.read(key),
+  const storage = replaced(inner, {
     update: async (key, ...rest) => {
       if (key === held) {
         reached.resolve();
@@ -73,12 +72,7 @@ function holdable(dir: string) {
       }
       return inner.update(key, ...rest);
     },
-    claim: (...args) => inner.claim(...args),
-    delete: (key) => inner.delete(key),
-    list: (query) => inner.list(query),
-    entries: (uuid, range) => inner.entries(uuid, range),
-    close: () => inner.close(),
-  };
+  });
   return {
     storage,
     hold: (key: string) => {
@@ -139,24 +133,8 @@ for (const how of ["/stop", "killSubagent"] as const)
 
 test("G19 what waits is not run after a close when a /stop that came before the close was answered", async () => {
   const dir = tempDir();
-  const inner = new JsonlStorage({ dir });
-  const [reached, released, begun] = [deferred(), deferred(), deferred()];
-  let isHeld = false;
-  const storage: SessionStorage = {
-    read: (key) => inner.read(key),
-    update: async (key, ...rest) => {
-      if (isHeld && key === CODER) {
-        reached.resolve();
-        await released.promise;
-      }
-      return inner.update(key, ...rest);
-    },
-    claim: (...args) => inner.claim(...args),
-    delete: (key) => inner.delete(key),
-    list: (query) => inner.list(query),
-    entries: (uuid, range) => inner.entries(uuid, range),
-    close: () => inner.close(),
-  };
+  const { storage, hold, reached, release } = holdable(dir);
+  const begun = deferred();
   const config = { ...OPEN, session: { dmScope: "main" as const } };
   const works = () => {
     begun.resolve();
@@ -166,11 +144,11 @@ test("G19 what waits is not run after a close when a /stop that came before the 
   await send(closing, "begun");
   await begun.promise;
   await send(closing, "dangerous");
-  isHeld = true;
+  hold(CODER);
   const stopping = closing.handle(builders().dm("1", "/stop", { agentId: "coder" }));
-  await reached.promise;
+  await reached;
   const closed = closing.close();
-  released.resolve();
+  release();
   expect(await stopping).toMatchObject({ status: "command", text: "Stopped." });
   await closed;
   const { manager, provider } = stage({ [CODER]: () => "done" }, { dir, config });

@@ -42,8 +42,11 @@ test("G20 /stop while a spawn is under way ends the sub-agent before its model i
   const b = builders();
   const turn = manager.handle(b.dm("ann", "go"));
   await held.reached;
-  expect(await manager.handle(b.dm("ann", "/stop"))).toMatchObject({ status: "command" });
+  const carriedOut = new Promise((resolve) => manager.on("command.executed", resolve));
+  const stopping = manager.handle(b.dm("ann", "/stop"));
+  await carriedOut;
   held.release();
+  expect(await stopping).toMatchObject({ status: "command", text: "Stopped." });
   expect(await turn).toMatchObject({ status: "aborted" });
   await quiet(manager);
   await pause();

@@ -5,10 +5,9 @@ import {
   type Logger,
   MemoryStorage,
   SessionManager,
-  type SessionStorage,
   type SessionsConfigInput,
 } from "../../../src/index.js";
-import { deferred } from "../store-dir.js";
+import { deferred, replaced } from "../store-dir.js";
 import { calls, lastText, stage, tool } from "./cast.js";
 import { populated } from "./populate.js";
 
@@ -233,18 +232,12 @@ describe("G18 lineage outlives what a sub-agent does", () => {
     "a message to %s, which is deleted in this moment, does not make it anew",
     async (target) => {
       const inner = await populated([{ key: DM }, { key: target, ancestors: [DM] }], new MemoryStorage());
-      const storage: SessionStorage = {
-        read: (key) => inner.read(key),
+      const storage = replaced(inner, {
         update: async (key, ...more) => {
           if (key === target) await inner.delete(key);
           return inner.update(key, ...more);
         },
-        claim: (...args) => inner.claim(...args),
-        delete: (key) => inner.delete(key),
-        list: (query) => inner.list(query),
-        entries: (uuid, range) => inner.entries(uuid, range),
-        close: () => inner.close(),
-      };
+      });
       const { manager, provider } = stage({ "agent:": () => "hm" }, { storage, config: {} });
       await using _ = manager;
       const send = tool(manager, DM, "sessions_send");
