@@ -37,6 +37,11 @@ export function canSpawn(config: SessionsConfig, { parent, child, live }: SpawnW
   return { allowed: true };
 }
 
+/** How many seconds a sub-agent may work; 0 is no limit. Who spawns may ask for less than the operator allows, and not for more. */
+export function runTimeLimit(wish: number | undefined, allowed: number): number {
+  return wish === undefined || wish === 0 || (allowed > 0 && allowed < wish) ? allowed : wish;
+}
+
 /** The agents a session may spawn sub-agents of: its own, and those of the config that it is allowed. */
 export function spawnableAgents({ agents }: SessionsConfig, parent: SessionKey): string[] {
   const { agentId: own } = parseSessionKey(parent);

@@ -118,9 +118,8 @@ const MOST_SECONDS = 5;
 async function stopSubagents(shell: Shell, record: SessionRecord): Promise<void> {
   const complain = (error: unknown) =>
     shell.logger.error({ key: record.key, code: codeOf(error) }, "a sub-agent could not be stopped");
-  const stopping = killSubagents(shell, record).then(() => {}, complain);
-  shell.runs.inBackground(stopping, complain);
-  await withinSeconds(MOST_SECONDS, shell.queue.closing, (enough) => untilAborted(stopping, enough, complain));
+  const over = shell.runs.inBackground(killSubagents(shell, record), complain);
+  await withinSeconds(MOST_SECONDS, shell.queue.closing, (enough) => untilAborted(over, enough, complain));
 }
 
 function announce(

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { runTimeLimit } from "../../src/core/spawn-policy.js";
 import { denialOf, mayBegin } from "../../src/core/tool-policy.js";
 import { canSpawn, parseConfig, type SessionKey, type SessionsConfigInput, type SpawnWish } from "../../src/core.js";
 
@@ -92,4 +93,16 @@ test.each<[string, boolean]>([
 ])("a message of another session may begin %s: %s", (key, may) => {
   const config = parseConfig({ session: { mainKey: "home" }, agents: { list: [{ id: "main" }] } });
   expect(mayBegin(config, key as SessionKey)).toBe(may);
+});
+
+test.each([
+  [undefined, 0, 0],
+  [undefined, 60, 60],
+  [0, 60, 60],
+  [0, 0, 0],
+  [10, 60, 10],
+  [10, 0, 10],
+  [60.5, 60, 60],
+])("who asks for %s seconds where %s are allowed is given %s", (wish, allowed, given) => {
+  expect(runTimeLimit(wish, allowed)).toBe(given);
 });

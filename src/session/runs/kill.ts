@@ -55,7 +55,7 @@ async function killElsewhere(
     shell.logger.warn({ key: childKey, code: codeOf(error) }, "the session of a sub-agent could not be deleted yet");
   // Not waited for: a process that lives holds it until it has noticed.
   if (cleanup === "delete")
-    shell.runs.inBackground(deleteLeft(shell, { key, uuid }, { key: childKey, run }), unfinished);
+    void shell.runs.inBackground(deleteLeft(shell, { key, uuid }, { key: childKey, run }), unfinished);
   if (child === undefined) return;
   const endTurns = ({ uuid: now, openTurns }: SessionRecord): NewEntry[] | undefined =>
     now === child.uuid ? openTurns.map((of) => ({ type: "turn", of, status: "aborted" })) : undefined;

@@ -121,10 +121,11 @@ export class Runs {
     return true;
   }
 
-  /** Work that nobody waits for, but the closing of the manager. `failed` is told when it fails. */
-  inBackground(work: Promise<unknown>, failed: (error: unknown) => void): void {
+  /** Work that nobody has to wait for, but the closing of the manager. `failed` is told when it fails. Resolves when it is over. */
+  inBackground(work: Promise<unknown>, failed: (error: unknown) => void): Promise<unknown> {
     const over: Promise<unknown> = Promise.allSettled([work.catch(failed)]).then(() => this.#background.delete(over));
     this.#background.add(over);
+    return over;
   }
 
   /** Resolves when no sub-agent runs here any more, and nothing is done in the background. */

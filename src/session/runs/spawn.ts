@@ -3,7 +3,7 @@ import type { SpawnEntry } from "../../core/entry.js";
 import type { Cause } from "../../core/hops.js";
 import { formatSessionKey } from "../../core/key.js";
 import type { SessionRecord } from "../../core/record.js";
-import { canSpawn, type SpawnVerdict } from "../../core/spawn-policy.js";
+import { canSpawn, runTimeLimit, type SpawnVerdict } from "../../core/spawn-policy.js";
 import { codeOf } from "../error-code.js";
 import type { NewEntry } from "../ledger.js";
 import type { ReplyTo, Shell } from "../shell.js";
@@ -46,7 +46,7 @@ export async function spawn(shell: Shell, order: SpawnOrder): Promise<SubagentRu
   const { hops, chain } = taskCause;
   const provenance = { kind: "task" as const, from: parent.key, hops, chain: [...chain] };
   const entry = runEntry(run, { content: order.task, provenance });
-  const timeoutSeconds = shorter(order.timeoutSeconds, config.agents.defaults.subagents.runTimeoutSeconds);
+  const timeoutSeconds = runTimeLimit(order.timeoutSeconds, config.agents.defaults.subagents.runTimeoutSeconds);
   const claim = await ledger.storage.claim(key);
   const spawned: SpawnedSubagent = {
     ...{ key, run, mode, label, cleanup, cause, hops, timeoutSeconds, replyTo, claim },
@@ -63,11 +63,6 @@ export async function spawn(shell: Shell, order: SpawnOrder): Promise<SubagentRu
   await subagent.made;
   events.emit("subagent.spawned", { key: parent.key, uuid: parent.uuid, child: key, run });
   return subagent;
-}
-
-// 0 is no limit. Who spawns may ask for less than the operator allows, and not for more.
-function shorter(wish: number | undefined, allowed: number): number {
-  return wish === undefined || wish === 0 || (allowed > 0 && allowed < wish) ? allowed : wish;
 }
 
 // A record names them. It is more than can be alive at once, so that only a storage that fails comes to it.

@@ -37,7 +37,7 @@ export function tidyBehind(shell: Shell, record: SessionRecord, { line, place }:
   const waits = provider !== undefined && record.waiting.some(isLeft);
   const areHere = [...record.subagents, ...record.toDelete].every(({ key }) => runs.live(key) !== undefined);
   if (!waits && areHere) return;
-  runs.inBackground(tidy(shell, record, { seldom }), (error) => complainOfLeft(shell, record.key, error));
+  void runs.inBackground(tidy(shell, record, { seldom }), (error) => complainOfLeft(shell, record.key, error));
 }
 
 /** Deals with the sub-agents that others have left in a session. What is wrong with them must not cost who uses it now. */

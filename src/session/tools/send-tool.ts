@@ -96,7 +96,7 @@ function permitted(shell: Shell, guard: Guard, cause: Cause, from: SessionKey, t
 // Who has not been told the answer by the tool may be told it as a message.
 function answerLater(shell: Shell, from: SessionRecord, { target, done }: Sent, cause: Cause): void {
   const goOn = async () => replyBack(shell, { from, target, cause, report: await done });
-  shell.runs.inBackground(goOn(), (error) =>
+  void shell.runs.inBackground(goOn(), (error) =>
     shell.logger.warn(
       { key: from.key, from: target.key, code: codeOf(error) },
       "a reply between sessions was not answered",
